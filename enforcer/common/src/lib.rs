@@ -1,0 +1,2 @@
+//! Types shared by the agent and the kernel programs.
+#![no_std]

@@ -1,0 +1,1 @@
+//! An eBPF agent that enforces Kubernetes NetworkPolicies.

@@ -1,0 +1,2 @@
+//! An eBPF agent that enforces Kubernetes NetworkPolicies.
+fn main() {}

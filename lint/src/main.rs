@@ -1,0 +1,2 @@
+//! A linter for Kubernetes NetworkPolicies.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What a Kubernetes NetworkPolicy means: reader, model, evaluator.

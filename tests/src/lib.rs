@@ -1,0 +1,1 @@
+//! Scenarios and harness: network namespaces, real connections, differential tests.

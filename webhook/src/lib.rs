@@ -1,0 +1,1 @@
+//! An admission webhook for Kubernetes NetworkPolicies.

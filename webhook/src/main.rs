@@ -1,0 +1,2 @@
+//! An admission webhook for Kubernetes NetworkPolicies.
+fn main() {}
