@@ -1,0 +1,149 @@
+//! Pods, namespaces and nodes: what policies select and who is never subject to them.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use ipnet::IpNet;
+
+use super::label::{LabelKey, LabelValue, Labels, METADATA_NAME};
+use super::name::{WorkloadKind, WorkloadName};
+use super::policy::Direction;
+use super::port::{PortName, Protocol};
+
+/// A label on a namespace that isolates all its pods, with the values `none`, `ingress`, `egress` and `all`.
+pub const DEFAULT_DENY_LABEL: &str = "netpol.dev/default-deny";
+
+/// A namespace. Its labels always hold [`METADATA_NAME`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    name: Box<str>,
+    labels: Labels,
+}
+
+/// What [`DEFAULT_DENY_LABEL`] asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DefaultDeny {
+    /// Pods of the namespace are isolated for ingress.
+    pub ingress: bool,
+    /// Pods of the namespace are isolated for egress.
+    pub egress: bool,
+}
+
+/// A pod, or the pods that a workload's template stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Namespace, kind and name; the kind is `Pod` for a pod of its own.
+    pub name: WorkloadName,
+    /// Labels of the pod, or of the template.
+    pub labels: Labels,
+    /// `status.podIPs`: none in most manifests, else one or one of each family.
+    pub addresses: Vec<IpAddr>,
+    /// Declared ports of its containers and sidecars.
+    pub ports: Vec<ContainerPort>,
+    /// Shares its node's network: never isolated, never matched by a selector.
+    pub host_network: bool,
+    /// `spec.nodeName`.
+    pub node: Option<Box<str>>,
+    /// Phase Succeeded or Failed: owns no address any more.
+    pub finished: bool,
+    /// `metadata.creationTimestamp` in RFC 3339 UTC, which sorts by time.
+    pub created: Option<Box<str>>,
+}
+
+/// A port that a container declares.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerPort {
+    /// Its name, for named ports of policies.
+    pub name: Option<PortName>,
+    /// The protocol, TCP by default.
+    pub protocol: Protocol,
+    /// The number.
+    pub port: NonZeroU16,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: Box<str>,
+    /// `status.addresses` of the types InternalIP and ExternalIP.
+    pub addresses: Vec<IpAddr>,
+    /// `spec.podCIDRs`.
+    pub pod_cidrs: Vec<IpNet>,
+}
+
+impl Namespace {
+    /// A namespace with its manifest's labels; [`METADATA_NAME`] is added, as the API server does.
+    pub fn new(name: impl Into<Box<str>>, mut labels: Labels) -> Self {
+        let name = name.into();
+        // Both are valid by construction: the key is a constant, a namespace's name is a DNS label.
+        if let (Ok(key), Ok(value)) = (LabelKey::new(METADATA_NAME), LabelValue::new(&name)) {
+            labels.insert(key, value);
+        }
+        Self { name, labels }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The baseline that its label asks for. An unknown value isolates both directions: closed rather than open.
+    pub fn default_deny(&self) -> DefaultDeny {
+        match self.labels.get(DEFAULT_DENY_LABEL).map(LabelValue::as_str) {
+            None | Some("none" | "") => DefaultDeny::default(),
+            Some("ingress") => DefaultDeny { ingress: true, egress: false },
+            Some("egress") => DefaultDeny { ingress: false, egress: true },
+            Some(_) => DefaultDeny { ingress: true, egress: true },
+        }
+    }
+}
+
+impl DefaultDeny {
+    /// Whether a direction is isolated.
+    pub fn isolates(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Ingress => self.ingress,
+            Direction::Egress => self.egress,
+        }
+    }
+}
+
+impl Pod {
+    /// A running pod without addresses, ports or node.
+    pub fn new(name: WorkloadName, labels: Labels) -> Self {
+        Self {
+            name,
+            labels,
+            addresses: Vec::new(),
+            ports: Vec::new(),
+            host_network: false,
+            node: None,
+            finished: false,
+            created: None,
+        }
+    }
+
+    /// True for the template of a workload.
+    pub fn is_template(&self) -> bool {
+        self.name.kind != WorkloadKind::Pod
+    }
+
+    /// Whether policies can isolate it and selectors can match it.
+    pub fn is_subject(&self) -> bool {
+        !self.host_network && !self.finished
+    }
+
+    /// The numbers behind a port's name, for one protocol. Containers may declare several.
+    pub fn named_ports(&self, protocol: Protocol, name: &PortName) -> impl Iterator<Item = NonZeroU16> {
+        self.ports
+            .iter()
+            .filter(move |port| port.protocol == protocol && port.name.as_ref() == Some(name))
+            .map(|port| port.port)
+    }
+}
