@@ -1,0 +1,3 @@
+//! Everything that touches the kernel: the lab itself, the scenarios, the agent's behaviour, the differential test.
+
+mod lab;
