@@ -12,3 +12,4 @@ pub mod evaluate;
 pub mod model;
 pub mod source;
 pub mod span;
+pub mod syntax;
