@@ -1,1 +1,3 @@
 //! An eBPF agent that enforces Kubernetes NetworkPolicies.
+
+pub mod object;
