@@ -1,4 +1,6 @@
 //! Scenarios and harness: network namespaces, real connections, differential tests.
 
+pub mod cluster;
 pub mod lab;
 pub mod probe;
+pub mod scenario;

@@ -1,3 +1,4 @@
 //! Everything that touches the kernel: the lab itself, the scenarios, the agent's behaviour, the differential test.
 
 mod lab;
+mod scenarios;

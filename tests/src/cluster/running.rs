@@ -1,0 +1,148 @@
+//! A cluster that runs: its pods in a lab, its Services in the nodes' rules, its objects in a directory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use anyhow::{Context as _, Result};
+
+use super::{Cluster, ServiceObject, written};
+use crate::lab::address::{self, Pair};
+use crate::lab::services::{self, Translation};
+use crate::lab::state_dir::StateDir;
+use crate::lab::{Lab, Shape};
+use crate::probe::server::Port;
+
+/// A cluster in a lab.
+#[derive(Debug)]
+pub struct RunningCluster {
+    /// The objects as they run now.
+    pub cluster: Cluster,
+    /// The network.
+    pub lab: Lab,
+    /// Everything of this cluster that is a file.
+    pub files: StateDir,
+    service_numbers: BTreeMap<String, u8>,
+    manifests: PathBuf,
+    policies: Vec<PathBuf>,
+}
+
+impl RunningCluster {
+    /// A cluster without pods.
+    ///
+    /// # Errors
+    /// When the lab can't be built.
+    pub fn new(shape: Shape) -> Result<Self> {
+        let files = StateDir::new()?;
+        let manifests = files.directory("manifests")?;
+        let mut running = Self {
+            cluster: Cluster::default(),
+            lab: Lab::new(shape)?,
+            files,
+            service_numbers: BTreeMap::new(),
+            manifests,
+            policies: Vec::new(),
+        };
+        running.apply(&Cluster::default())?;
+        Ok(running)
+    }
+
+    /// The directory that the agents watch.
+    #[must_use]
+    pub fn manifests(&self) -> &Path {
+        &self.manifests
+    }
+
+    /// Makes these the cluster's objects: pods come and go, labels change, Services are translated.
+    ///
+    /// # Errors
+    /// When the kernel refuses something, or a file can't be written.
+    pub fn apply(&mut self, cluster: &Cluster) -> Result<()> {
+        let gone = self.lab.pods.keys().filter(|name| !cluster.pods.contains_key(*name)).cloned();
+        for name in gone.collect::<Vec<_>>() {
+            self.lab.remove_pod(&name);
+        }
+        for (index, (name, pod)) in cluster.pods.iter().enumerate() {
+            if self.lab.pods.contains_key(name) {
+                continue;
+            }
+            let named =
+                pod.node.as_ref().and_then(|node| self.lab.nodes.iter().position(|n| n.name == *node));
+            let node = named.unwrap_or(index % self.lab.nodes.len());
+            let ports = pod.ports.iter().map(|port| Port { transport: port.transport, number: port.number });
+            self.lab.add_pod(name, node, &ports.collect::<Vec<_>>())?;
+        }
+        self.cluster = cluster.clone();
+        for name in cluster.services.keys() {
+            let next = u8::try_from(self.service_numbers.len() + 10).context("at most 200 Services")?;
+            self.service_numbers.entry(name.clone()).or_insert(next);
+        }
+        let translations = cluster.services.values().flat_map(|service| self.translations(service));
+        let translations = translations.collect::<Vec<_>>();
+        for node in &self.lab.nodes {
+            services::install(node, self.lab.shape.services, &translations)?;
+        }
+        let list = written::list(cluster, &self.lab, |service| self.service_address(service));
+        self.write("cluster.json", &serde_json::to_string_pretty(&list)?)
+    }
+
+    /// The cluster addresses of a Service.
+    ///
+    /// # Panics
+    /// When there is no such Service.
+    #[must_use]
+    pub fn service_address(&self, key: &str) -> Pair {
+        address::service(self.service_numbers[key])
+    }
+
+    /// Makes these files the cluster's policies: name and text of each.
+    ///
+    /// # Errors
+    /// When a file can't be written.
+    pub fn set_policies<'p>(&mut self, files: impl IntoIterator<Item = (&'p str, &'p str)>) -> Result<()> {
+        let mut kept = Vec::new();
+        for (name, text) in files {
+            self.write(name, text)?;
+            kept.push(self.manifests.join(name));
+        }
+        for path in std::mem::replace(&mut self.policies, kept) {
+            if !self.policies.contains(&path) {
+                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces a file of the manifests' directory as a careful editor does: a reader sees the old one or the new one.
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.manifests.join(name);
+        if fs::read_to_string(&path).is_ok_and(|present| present == text) {
+            return Ok(());
+        }
+        let aside = self.files.path().join("being-written");
+        let replace = || -> io::Result<()> {
+            fs::write(&aside, text)?;
+            fs::rename(&aside, &path)
+        };
+        replace().with_context(|| format!("writing {}", path.display()))
+    }
+
+    fn translations(&self, service: &ServiceObject) -> Vec<Translation> {
+        let cluster = self.service_address(&service.key());
+        let translation = |port: &super::ServicePort| {
+            let behind = self.cluster.pods_behind(service);
+            Translation {
+                cluster,
+                transport: port.transport,
+                port: port.number,
+                node_port: port.node_port,
+                endpoints: behind
+                    .filter_map(|(key, pod)| {
+                        Some((self.lab.pods[key].address, pod.target(&port.target, port.transport)?))
+                    })
+                    .collect(),
+            }
+        };
+        service.ports.iter().map(translation).collect()
+    }
+}

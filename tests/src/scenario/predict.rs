@@ -1,0 +1,1 @@
+//! What the evaluator says of a flow.
