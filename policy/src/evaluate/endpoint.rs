@@ -1,0 +1,101 @@
+//! The two ends of a flow.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::model::{Cluster, Pod, Traffic};
+
+/// One end of a flow: a pod, an address, or a pod at one of its addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint<'c> {
+    pod: Option<&'c Pod>,
+    address: Option<IpAddr>,
+}
+
+/// Somebody opens a connection to somebody. The destination is the one after Service translation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow<'c> {
+    /// Who opens it.
+    pub source: Endpoint<'c>,
+    /// Whom it is opened to.
+    pub destination: Endpoint<'c>,
+    /// What it asks for there.
+    pub traffic: Traffic,
+}
+
+impl<'c> Endpoint<'c> {
+    /// A pod whose address doesn't matter or isn't known; `ipBlock`s match none of it.
+    pub fn pod(pod: &'c Pod) -> Self {
+        Self { pod: Some(pod), address: None }
+    }
+
+    /// A pod at one of its addresses.
+    pub fn pod_at(pod: &'c Pod, address: IpAddr) -> Self {
+        Self { pod: Some(pod), address: Some(address) }
+    }
+
+    /// An address, with the pod that owns it if one does.
+    pub fn at(cluster: &'c Cluster, address: IpAddr) -> Self {
+        Self { pod: cluster.owner(address), address: Some(address) }
+    }
+
+    /// An address outside the cluster.
+    pub fn outside(address: IpAddr) -> Self {
+        Self { pod: None, address: Some(address) }
+    }
+
+    /// The pod, also when it is on the host network.
+    pub fn as_pod(&self) -> Option<&'c Pod> {
+        self.pod
+    }
+
+    /// The address, where it is known.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// The pod, when policies can isolate it and selectors can match it.
+    pub(super) fn subject(&self) -> Option<&'c Pod> {
+        self.pod.filter(|pod| pod.is_subject())
+    }
+}
+
+impl<'c> Flow<'c> {
+    /// A flow; addresses that aren't given but known are filled in, of the family that both ends have.
+    pub fn new(source: Endpoint<'c>, destination: Endpoint<'c>, traffic: Traffic) -> Self {
+        let (source, destination) = common_family(source, destination);
+        Self { source, destination, traffic }
+    }
+}
+
+/// Fills in missing addresses of pods so that both ends are of one family; the first family that fits wins.
+pub(super) fn common_family<'c>(a: Endpoint<'c>, b: Endpoint<'c>) -> (Endpoint<'c>, Endpoint<'c>) {
+    let candidates = |end: &Endpoint<'c>| -> Vec<IpAddr> {
+        match (end.address, end.pod) {
+            (Some(address), _) => vec![address],
+            (None, Some(pod)) => pod.addresses.clone(),
+            (None, None) => Vec::new(),
+        }
+    };
+    let (of_a, of_b) = (candidates(&a), candidates(&b));
+    let pair = of_a
+        .iter()
+        .flat_map(|x| of_b.iter().map(move |y| (*x, *y)))
+        .find(|(x, y)| x.is_ipv4() == y.is_ipv4());
+    let (x, y) = match pair {
+        Some((x, y)) => (Some(x), Some(y)),
+        None => (a.address.or(of_a.first().copied()), b.address.or(of_b.first().copied())),
+    };
+    (Endpoint { address: x, ..a }, Endpoint { address: y, ..b })
+}
+
+/// `ns/Kind/name`, or the address.
+impl fmt::Display for Endpoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pod, self.address) {
+            (Some(pod), _) => write!(f, "{}", pod.name),
+            (None, Some(address)) => write!(f, "{address}"),
+            (None, None) => f.write_str("nobody"),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The evaluator.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::model::{
+    Cluster, Direction, Namespace, NetworkPolicy, Peer, Peers, Pod, PodNamespaces, PortMatch, Ports, Rule,
+    Traffic,
+};
+
+use super::connections::Connections;
+use super::decision::{Decision, Exemption, Isolation, RuleRef, Verdict};
+use super::endpoint::{Endpoint, Flow, common_family};
+use super::near_miss;
+
+/// Answers questions about one cluster. Building it is linear in the number of policies.
+#[derive(Debug)]
+pub struct Evaluator<'c> {
+    cluster: &'c Cluster,
+    by_namespace: HashMap<&'c str, Vec<&'c NetworkPolicy>>,
+}
+
+impl<'c> Evaluator<'c> {
+    /// An evaluator for a cluster as it is now.
+    pub fn new(cluster: &'c Cluster) -> Self {
+        let mut by_namespace: HashMap<&str, Vec<_>> = HashMap::new();
+        for policy in &cluster.policies {
+            by_namespace.entry(&policy.name.namespace).or_default().push(policy);
+        }
+        Self { cluster, by_namespace }
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &'c Cluster {
+        self.cluster
+    }
+
+    /// What both ends say about a flow, and why.
+    pub fn verdict(&self, flow: &Flow<'c>) -> Verdict<'c> {
+        Verdict {
+            egress: self.decide(flow, Direction::Egress),
+            ingress: self.decide(flow, Direction::Ingress),
+        }
+    }
+
+    /// Everything that may be opened from one endpoint to another, at the first address family that both have.
+    /// Agrees with [`Self::verdict`] for every traffic.
+    pub fn connections(&self, source: Endpoint<'c>, destination: Endpoint<'c>) -> Connections {
+        let (source, destination) = common_family(source, destination);
+        let one = |direction| self.allowed(source, destination, direction);
+        one(Direction::Egress).intersection(&one(Direction::Ingress))
+    }
+
+    /// The policies that isolate a pod in a direction, in the cluster's order.
+    pub fn selecting(&self, pod: &'c Pod, direction: Direction) -> impl Iterator<Item = &'c NetworkPolicy> {
+        let policies = self.by_namespace.get(&*pod.name.namespace).map_or(&[][..], Vec::as_slice);
+        policies.iter().copied().filter(move |policy| {
+            pod.is_subject() && policy.rules(direction).is_some() && policy.pod_selector.matches(&pod.labels)
+        })
+    }
+
+    /// What isolates a pod in a direction; empty when nothing does.
+    pub fn isolation(&self, pod: &'c Pod, direction: Direction) -> Vec<Isolation<'c>> {
+        let label = pod.is_subject()
+            && self.cluster.namespace(&pod.name.namespace).default_deny().isolates(direction);
+        let policies = self.selecting(pod, direction).map(Isolation::Policy);
+        policies.chain(label.then_some(Isolation::NamespaceLabel)).collect()
+    }
+
+    fn decide(&self, flow: &Flow<'c>, direction: Direction) -> Decision<'c> {
+        let pod = match self.subject_or_exempt(flow.source, flow.destination, direction) {
+            Ok(pod) => pod,
+            Err(exemption) => return Decision::Exempt(exemption),
+        };
+        let isolation = self.isolation(pod, direction);
+        if isolation.is_empty() {
+            return Decision::NotIsolated;
+        }
+        let peer = far_end(flow.source, flow.destination, direction);
+        let allowing = self.selecting(pod, direction).find_map(|policy| {
+            rules(policy, direction).find_map(|(index, rule)| {
+                self.rule_allows(policy, rule, peer, flow).map(|(peer, port)| RuleRef {
+                    policy,
+                    direction,
+                    rule: index,
+                    peer,
+                    port,
+                })
+            })
+        });
+        match allowing {
+            Some(by) => Decision::Allowed { isolation, by },
+            None => Decision::Denied { closest: near_miss::closest(self, pod, flow, direction), isolation },
+        }
+    }
+
+    /// The pod that a direction is about, or why no policy can apply.
+    fn subject_or_exempt(
+        &self,
+        source: Endpoint<'c>,
+        destination: Endpoint<'c>,
+        direction: Direction,
+    ) -> Result<&'c Pod, Exemption> {
+        let (near, far) = match direction {
+            Direction::Ingress => (destination, source),
+            Direction::Egress => (source, destination),
+        };
+        let pod = near.as_pod().ok_or(Exemption::NotAPod)?;
+        if pod.host_network {
+            return Err(Exemption::HostNetwork);
+        }
+        if !pod.is_subject() {
+            return Err(Exemption::NotAPod);
+        }
+        // A workload's template stands for many pods: one replica to another is an ordinary flow, unless it is named
+        // by one address.
+        let same_address = near.address().is_some() && near.address() == far.address();
+        if same_address || (!pod.is_template() && far.as_pod().is_some_and(|far| far.name == pod.name)) {
+            return Err(Exemption::SamePod);
+        }
+        if self.is_own_node(pod, far) {
+            return Err(Exemption::OwnNode);
+        }
+        Ok(pod)
+    }
+
+    /// Whether the far end is the pod's own node, by one of its addresses or as a pod on its host network.
+    fn is_own_node(&self, pod: &Pod, far: Endpoint<'c>) -> bool {
+        let Some(node) = &pod.node else { return false };
+        if let Some(other) = far.as_pod() {
+            return other.host_network && other.node.as_ref() == Some(node);
+        }
+        let of_node = |address: IpAddr| self.cluster.node_at(address).is_some_and(|n| n.name == *node);
+        far.address().is_some_and(of_node)
+    }
+
+    /// Everything that one end lets pass.
+    fn allowed(&self, source: Endpoint<'c>, destination: Endpoint<'c>, direction: Direction) -> Connections {
+        let Ok(pod) = self.subject_or_exempt(source, destination, direction) else {
+            return Connections::all();
+        };
+        if self.isolation(pod, direction).is_empty() {
+            return Connections::all();
+        }
+        let peer = far_end(source, destination, direction);
+        let mut allowed = Connections::none();
+        for policy in self.selecting(pod, direction) {
+            for (_, rule) in rules(policy, direction) {
+                if self.matching_peer(policy, rule, peer).is_none() {
+                    continue;
+                }
+                match &rule.ports {
+                    Ports::All => return Connections::all(),
+                    Ports::Only(items) => items.iter().for_each(|item| add(&mut allowed, item, destination)),
+                }
+            }
+        }
+        allowed
+    }
+
+    /// The peer and the port of a rule that match a flow; the inner `None`s mean that the rule lists none.
+    fn rule_allows(
+        &self,
+        policy: &NetworkPolicy,
+        rule: &Rule,
+        peer: Endpoint<'c>,
+        flow: &Flow<'c>,
+    ) -> Option<(Option<usize>, Option<usize>)> {
+        let peer = self.matching_peer(policy, rule, peer)?;
+        let port = match &rule.ports {
+            Ports::All => None,
+            Ports::Only(items) => {
+                Some(items.iter().position(|item| port_matches(item, flow.traffic, flow.destination))?)
+            }
+        };
+        Some((peer, port))
+    }
+
+    /// The index of the first peer that matches; `Some(None)` for a rule that lists none.
+    fn matching_peer(
+        &self,
+        policy: &NetworkPolicy,
+        rule: &Rule,
+        peer: Endpoint<'c>,
+    ) -> Option<Option<usize>> {
+        match &rule.peers {
+            Peers::All => Some(None),
+            Peers::Only(items) => {
+                items.iter().position(|item| self.peer_matches(policy, item, peer)).map(Some)
+            }
+        }
+    }
+
+    /// Whether an endpoint is one of those that a peer means. `policy` gives the own namespace.
+    pub fn peer_matches(&self, policy: &NetworkPolicy, peer: &Peer, endpoint: Endpoint<'c>) -> bool {
+        let (namespaces, pods) = match peer {
+            Peer::Block(block) => return endpoint.address().is_some_and(|address| block.contains(address)),
+            Peer::Pods { namespaces, pods } => (namespaces, pods),
+        };
+        endpoint.subject().is_some_and(|pod| {
+            pods.matches(&pod.labels)
+                && match namespaces {
+                    PodNamespaces::Own => pod.name.namespace == policy.name.namespace,
+                    PodNamespaces::Selected(selector) => selector.matches(self.namespace_of(pod).labels()),
+                }
+        })
+    }
+
+    /// The namespace that a pod is in.
+    pub(super) fn namespace_of(&self, pod: &Pod) -> Cow<'c, Namespace> {
+        self.cluster.namespace(&pod.name.namespace)
+    }
+}
+
+/// The end that a rule's peers are compared with.
+pub(super) fn far_end<'c>(
+    source: Endpoint<'c>,
+    destination: Endpoint<'c>,
+    direction: Direction,
+) -> Endpoint<'c> {
+    match direction {
+        Direction::Ingress => source,
+        Direction::Egress => destination,
+    }
+}
+
+/// The rules of a policy that a direction looks at, with their indexes.
+pub(super) fn rules(policy: &NetworkPolicy, direction: Direction) -> impl Iterator<Item = (usize, &Rule)> {
+    policy.rules(direction).unwrap_or_default().iter().enumerate()
+}
+
+/// Whether a port item matches. A name is looked up on the destination pod, for that protocol.
+pub(super) fn port_matches(item: &PortMatch, traffic: Traffic, destination: Endpoint<'_>) -> bool {
+    let Traffic::Port(protocol, port) = traffic else { return false };
+    if item.protocol() != protocol {
+        return false;
+    }
+    match item {
+        PortMatch::Every(_) => true,
+        PortMatch::Range(_, first, last) => (*first..=*last).contains(&port),
+        PortMatch::Named(_, name) => destination
+            .subject()
+            .is_some_and(|pod| pod.named_ports(protocol, name).any(|number| number == port)),
+    }
+}
+
+/// Adds what a port item allows towards a destination.
+fn add(allowed: &mut Connections, item: &PortMatch, destination: Endpoint<'_>) {
+    match item {
+        PortMatch::Every(protocol) => allowed.insert(*protocol, 1, u16::MAX),
+        PortMatch::Range(protocol, first, last) => allowed.insert(*protocol, first.get(), last.get()),
+        PortMatch::Named(protocol, name) => {
+            if let Some(pod) = destination.subject() {
+                pod.named_ports(*protocol, name)
+                    .for_each(|port| allowed.insert(*protocol, port.get(), port.get()));
+            }
+        }
+    }
+}

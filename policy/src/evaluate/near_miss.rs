@@ -1,0 +1,116 @@
+//! For a denial: the rule that came closest, and what it lacked.
+
+use crate::model::{Direction, NetworkPolicy, Peer, Peers, Pod, PodNamespaces, PortMatch, Ports, Traffic};
+
+use super::decision::{Lack, NearMiss, RuleRef};
+use super::endpoint::{Endpoint, Flow};
+use super::evaluator::{Evaluator, far_end, port_matches, rules};
+
+/// The rule with the fewest things missing; the first of equals. `None` when the pod's policies have no rule.
+pub(super) fn closest<'c>(
+    evaluator: &Evaluator<'c>,
+    pod: &'c Pod,
+    flow: &Flow<'c>,
+    direction: Direction,
+) -> Option<NearMiss<'c>> {
+    let far = far_end(flow.source, flow.destination, direction);
+    let candidates = evaluator.selecting(pod, direction).flat_map(|policy| {
+        rules(policy, direction).map(move |(index, rule)| {
+            let (peer, mut lacks) = closest_peer(evaluator, policy, &rule.peers, far);
+            let (port, lack) = closest_port(&rule.ports, flow);
+            lacks.extend(lack);
+            NearMiss { at: RuleRef { policy, direction, rule: index, peer, port }, lacks }
+        })
+    });
+    candidates.min_by_key(|miss| miss.lacks.iter().map(weight).sum::<usize>())
+}
+
+/// How far off one thing is: a different label is nearer than being of another kind altogether.
+fn weight(lack: &Lack<'_>) -> usize {
+    match lack {
+        Lack::Port(_) | Lack::PortNotDeclared(_) | Lack::NoPorts | Lack::Protocol(_) | Lack::Excepted(..) => {
+            2
+        }
+        Lack::PodLabels { unmet } | Lack::NamespaceLabels { unmet, .. } => 2 + unmet.len(),
+        Lack::OtherNamespace { .. } => 3,
+        Lack::AddressUnknown(_) => 4,
+        Lack::OutsideBlock(_) => 5,
+        Lack::NoPod => 6,
+    }
+}
+
+fn closest_peer<'c>(
+    evaluator: &Evaluator<'c>,
+    policy: &'c NetworkPolicy,
+    peers: &'c Peers,
+    far: Endpoint<'c>,
+) -> (Option<usize>, Vec<Lack<'c>>) {
+    let Peers::Only(items) = peers else { return (None, Vec::new()) };
+    let lacks = items.iter().map(|peer| peer_lacks(evaluator, policy, peer, far)).enumerate();
+    lacks
+        .min_by_key(|(_, lacks)| lacks.iter().map(weight).sum::<usize>())
+        .map_or((None, Vec::new()), |(index, lacks)| (Some(index), lacks))
+}
+
+fn peer_lacks<'c>(
+    evaluator: &Evaluator<'c>,
+    policy: &'c NetworkPolicy,
+    peer: &'c Peer,
+    far: Endpoint<'c>,
+) -> Vec<Lack<'c>> {
+    let (namespaces, pods) = match peer {
+        Peer::Block(block) => {
+            return match far.address() {
+                None => vec![Lack::AddressUnknown(block)],
+                Some(address) if !block.cidr().contains(&address) => vec![Lack::OutsideBlock(block)],
+                Some(address) => {
+                    block.exception(address).map(|except| Lack::Excepted(block, except)).into_iter().collect()
+                }
+            };
+        }
+        Peer::Pods { namespaces, pods } => (namespaces, pods),
+    };
+    let Some(pod) = far.subject() else { return vec![Lack::NoPod] };
+    let mut lacks = Vec::new();
+    match namespaces {
+        PodNamespaces::Own if pod.name.namespace != policy.name.namespace => {
+            lacks.push(Lack::OtherNamespace {
+                actual: pod.name.namespace.clone(),
+                wanted: policy.name.namespace.clone(),
+            })
+        }
+        PodNamespaces::Own => {}
+        PodNamespaces::Selected(selector) => {
+            let namespace = evaluator.namespace_of(pod);
+            let unmet: Vec<_> =
+                selector.requirements().filter(|wanted| !wanted.matches(namespace.labels())).collect();
+            if !unmet.is_empty() {
+                lacks.push(Lack::NamespaceLabels { namespace: pod.name.namespace.clone(), unmet });
+            }
+        }
+    }
+    let unmet: Vec<_> = pods.requirements().filter(|wanted| !wanted.matches(&pod.labels)).collect();
+    if !unmet.is_empty() {
+        lacks.push(Lack::PodLabels { unmet });
+    }
+    lacks
+}
+
+fn closest_port<'c>(ports: &'c Ports, flow: &Flow<'c>) -> (Option<usize>, Option<Lack<'c>>) {
+    let Ports::Only(items) = ports else { return (None, None) };
+    let Traffic::Port(protocol, _) = flow.traffic else { return (None, Some(Lack::NoPorts)) };
+    if let Some(index) = items.iter().position(|item| port_matches(item, flow.traffic, flow.destination)) {
+        return (Some(index), None);
+    }
+    let same = items.iter().position(|item| item.protocol() == protocol);
+    let index = same.unwrap_or(0);
+    let lack = items.get(index).map(|item| match item {
+        item if item.protocol() != protocol => Lack::Protocol(item.protocol()),
+        PortMatch::Named(_, name) => match flow.destination.subject() {
+            Some(pod) if pod.named_ports(protocol, name).next().is_some() => Lack::Port(item),
+            _ => Lack::PortNotDeclared(name),
+        },
+        item => Lack::Port(item),
+    });
+    (Some(index), lack)
+}
