@@ -8,6 +8,6 @@ mod problem;
 
 pub use policy::{
     Expression, Field, IpBlockSource, Item, List, ListStyle, ObjectMeta, PeerSource, PolicySource,
-    PortSource, PortValue, RuleSource, SelectorSource, Slot, SpecSource, StrayField,
+    PortSource, PortValue, RuleSource, SelectorSource, Slot, SpecSource, StrayField, TextPair,
 };
 pub use problem::{Problem, ProblemKind};

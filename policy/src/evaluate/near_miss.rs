@@ -77,7 +77,7 @@ fn peer_lacks<'c>(
             lacks.push(Lack::OtherNamespace {
                 actual: pod.name.namespace.clone(),
                 wanted: policy.name.namespace.clone(),
-            })
+            });
         }
         PodNamespaces::Own => {}
         PodNamespaces::Selected(selector) => {

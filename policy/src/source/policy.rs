@@ -5,6 +5,9 @@ use crate::span::{Span, Spanned};
 
 use super::problem::Problem;
 
+/// A key and a value, both texts.
+pub type TextPair = (Spanned<Box<str>>, Spanned<Box<str>>);
+
 /// A NetworkPolicy object in a text.
 #[derive(Debug, Clone)]
 pub struct PolicySource {
@@ -35,7 +38,7 @@ pub struct ObjectMeta {
     /// `namespace`.
     pub namespace: Option<Spanned<Box<str>>>,
     /// `annotations`: pairs of key and value.
-    pub annotations: Vec<(Spanned<Box<str>>, Spanned<Box<str>>)>,
+    pub annotations: Vec<TextPair>,
 }
 
 /// A field that may be missing. "Not there", "there but null" and "there" are three different things to an author.
@@ -152,7 +155,7 @@ pub struct PeerSource {
 #[derive(Debug, Clone, Default)]
 pub struct SelectorSource {
     /// `matchLabels`: pairs of key and value.
-    pub match_labels: Slot<Vec<(Spanned<Box<str>>, Spanned<Box<str>>)>>,
+    pub match_labels: Slot<Vec<TextPair>>,
     /// `matchExpressions`.
     pub match_expressions: Slot<List<Expression>>,
     /// Fields that a selector doesn't have.
