@@ -1,6 +1,9 @@
 //! Scenarios and harness: network namespaces, real connections, differential tests.
 
+pub mod agent;
 pub mod cluster;
 pub mod lab;
 pub mod probe;
+pub mod random;
 pub mod scenario;
+pub mod summary;

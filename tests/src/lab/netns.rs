@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail};
@@ -18,9 +19,9 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space}
 #[derive(Debug)]
 pub struct NetNs {
     name: String,
-    net: OwnedFd,
+    net: Arc<OwnedFd>,
     /// A mount namespace of its own, where `/sys` shows this network namespace and holds a private bpf file system.
-    mounts: Option<OwnedFd>,
+    mounts: Option<Arc<OwnedFd>>,
 }
 
 impl NetNs {
@@ -34,7 +35,7 @@ impl NetNs {
             set_up_defaults()?;
             Ok(File::open("/proc/thread-self/ns/net")?.into())
         })?;
-        Ok(Self { name: name.to_owned(), net, mounts: None })
+        Ok(Self { name: name.to_owned(), net: Arc::new(net), mounts: None })
     }
 
     /// Makes a network namespace with a mount namespace beside it, as a node has one: `/sys` shows the
@@ -45,14 +46,15 @@ impl NetNs {
     pub fn with_mounts(name: &str) -> Result<Self> {
         let mut namespace = Self::new(name)?;
         let net = namespace.net.as_fd();
-        namespace.mounts = Some(in_new_thread(move || -> Result<OwnedFd> {
+        let mounts = in_new_thread(move || -> Result<OwnedFd> {
             move_into_link_name_space(net, Some(LinkNameSpaceType::Network))?;
             unshare(UnshareFlags::NEWNS).context("making a mount namespace")?;
             mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
             mount("sysfs", "/sys", "sysfs", MountFlags::empty(), None).context("mounting /sys")?;
             mount("bpf", "/sys/fs/bpf", "bpf", MountFlags::empty(), None).context("mounting /sys/fs/bpf")?;
             Ok(File::open("/proc/thread-self/ns/mnt")?.into())
-        })?);
+        })?;
+        namespace.mounts = Some(Arc::new(mounts));
         Ok(namespace)
     }
 
@@ -91,13 +93,14 @@ impl NetNs {
     /// # Errors
     /// When the kernel refuses.
     pub fn enter(&self) -> Result<()> {
-        if let Some(mounts) = &self.mounts {
-            // A thread that shares its root and working directory with others can't change the mount namespace.
-            unshare(UnshareFlags::FS)?;
-            move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
-        }
-        move_into_link_name_space(self.net.as_fd(), Some(LinkNameSpaceType::Network))
+        enter(&self.net, self.mounts.as_deref())
             .with_context(|| format!("entering the network namespace {}", self.name))
+    }
+
+    /// [`NetNs::enter`] for a thread that may outlive this value.
+    pub fn enterer(&self) -> impl FnOnce() -> Result<()> + Send + 'static {
+        let (net, mounts) = (Arc::clone(&self.net), self.mounts.clone());
+        move || enter(&net, mounts.as_deref())
     }
 
     /// Runs `ip -batch` with these lines.
@@ -146,6 +149,15 @@ impl NetNs {
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         self.run(|| write_sysctl(key, value))
     }
+}
+
+fn enter(net: &OwnedFd, mounts: Option<&OwnedFd>) -> Result<()> {
+    if let Some(mounts) = mounts {
+        // A thread that shares its root and working directory with others can't change the mount namespace.
+        unshare(UnshareFlags::FS)?;
+        move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
+    }
+    Ok(move_into_link_name_space(net.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
 fn set_up_defaults() -> Result<()> {

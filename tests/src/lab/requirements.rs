@@ -1,9 +1,11 @@
 //! What a lab needs of the machine, and what to do when it isn't there.
 
-use std::fmt;
+use std::io::Write as _;
 use std::path::Path;
+use std::{env, fmt, io};
 
 use anyhow::Result;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Something the machine lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +50,30 @@ pub fn missing() -> Vec<Missing> {
     missing
 }
 
+/// Whether a test must be skipped here; says so, and why, where it is seen. With `NETPOL_REQUIRE_ROOT=1` it fails instead.
+///
+/// # Panics
+/// See above.
+#[must_use]
+pub fn skip(test: &str) -> bool {
+    let missing = missing();
+    if missing.is_empty() {
+        return false;
+    }
+    let missing = missing.iter().map(|each| format!("\n    {each}")).collect::<String>();
+    assert!(
+        env::var_os("NETPOL_REQUIRE_ROOT").is_none_or(|value| value != "1"),
+        "NETPOL_REQUIRE_ROOT=1, but {test} can't run here; missing:{missing}"
+    );
+    // Not by a macro: the test harness would swallow it.
+    let _ = writeln!(io::stderr(), "skipped: {test}; missing:{missing}");
+    true
+}
+
 /// # Errors
 /// When something is missing; the message lists all of it.
 pub(super) fn namespaces() -> Result<()> {
+    raise_file_limit();
     let missing = missing();
     anyhow::ensure!(
         missing.is_empty(),
@@ -60,9 +83,17 @@ pub(super) fn namespaces() -> Result<()> {
     Ok(())
 }
 
+/// Many probes at once need many sockets.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it can't be raised, the probes say so if there are too few.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
 fn on_path(tool: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .any(|directory| directory.join(tool).exists())
 }

@@ -94,7 +94,7 @@ impl fmt::Display for Outcome {
 /// How often a datagram is sent again while nothing comes back.
 const RESEND: Duration = Duration::from_millis(250);
 /// How many sockets are open at a time.
-const AT_ONCE: usize = 400;
+const AT_ONCE: usize = 800;
 
 /// Runs all probes side by side; the outcomes are in the probes' order.
 #[must_use]
