@@ -1,0 +1,22 @@
+//! From a syntax tree to what it says, checked as the API server checks it.
+
+mod address;
+mod context;
+mod metadata;
+mod path;
+mod peer;
+mod pod;
+mod policy;
+mod port;
+mod selector;
+mod service;
+mod suggest;
+mod topology;
+
+pub(super) use context::Context;
+pub(super) use metadata::{Metadata, metadata};
+pub(super) use path::Path;
+pub(super) use pod::{pod, template};
+pub(super) use policy::policy;
+pub(super) use service::{endpoint_slice, service};
+pub(super) use topology::{namespace, node};

@@ -1,0 +1,203 @@
+//! NetworkPolicy.
+
+use crate::model::{Direction, LabelSelector, NetworkPolicy, ObjectName, Peers, Ports, Rule};
+use crate::source::problem::ProblemKind;
+use crate::source::{Field, List, PolicySource, RuleSource, Slot, SpecSource};
+use crate::span::{Span, Spanned};
+use crate::syntax::Node;
+
+use super::context::{Context, stray_field};
+use super::metadata::metadata;
+use super::path::Path;
+use super::peer::{peer, peer_model};
+use super::port::{port, port_model};
+use super::selector::selector;
+use super::suggest;
+
+const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+const SPEC_FIELDS: [&str; 4] = ["podSelector", "ingress", "egress", "policyTypes"];
+const POLICY_TYPES: [&str; 2] = ["Ingress", "Egress"];
+
+/// Reads a NetworkPolicy. Its `kind` may stand on the list around it.
+pub(in crate::source) fn policy(
+    node: Node<'_>,
+    api_version: Spanned<Box<str>>,
+    kind: Span,
+    default_namespace: &str,
+) -> Option<PolicySource> {
+    let mut context = Context::default();
+    let path = Path::ROOT;
+    let fields = context.fields(node, &path, FIELDS)?;
+    let [_, _, meta, spec, _] = fields.known;
+    check_api_version(&mut context, &api_version, kind);
+    context.stray(&fields.stray, &path, "a NetworkPolicy", &FIELDS);
+
+    let metadata = metadata(&mut context, meta, kind, default_namespace);
+    if let Some(name) = &metadata.source.name
+        && !name.value.is_empty()
+        && !crate::model::is_dns_subdomain(&name.value)
+    {
+        let message = format!(
+            "`{}` is no name: at most 253 lower case letters, digits, `-` and `.`, with a letter or digit at the ends",
+            name.value
+        );
+        let path = path.field("metadata");
+        context.problem(ProblemKind::InvalidName, name.span, &path.field("name"), message);
+    }
+    let spec = context.slot(spec, |context, node| spec_source(context, node, &path.field("spec")));
+    let model = if context.rejected {
+        None
+    } else {
+        model(ObjectName::new(metadata.namespace, metadata.name), spec.value())
+    };
+    let mut problems = context.problems;
+    problems.sort_by_key(|problem| problem.span);
+    Some(PolicySource {
+        span: node.span(),
+        api_version,
+        kind,
+        metadata: metadata.source,
+        spec,
+        problems,
+        model,
+    })
+}
+
+fn check_api_version(context: &mut Context, version: &Spanned<Box<str>>, kind: Span) {
+    let path = Path::ROOT.field("apiVersion");
+    let (span, message) = match &*version.value {
+        "networking.k8s.io/v1" => return,
+        "" => {
+            let problem =
+                context.problem(ProblemKind::WrongType, kind, &path, "the object has no `apiVersion`");
+            problem.help = Some("write `apiVersion: networking.k8s.io/v1`".into());
+            return;
+        }
+        "extensions/v1beta1" => {
+            (version.span, "Kubernetes 1.16 removed NetworkPolicy from extensions/v1beta1".to_owned())
+        }
+        other => (version.span, format!("there is no NetworkPolicy in `{other}`")),
+    };
+    let problem = context.problem(ProblemKind::RemovedApiVersion, span, &path, message);
+    problem.help = Some("write `apiVersion: networking.k8s.io/v1`".into());
+}
+
+fn spec_source(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<SpecSource> {
+    let fields = context.fields(node, path, SPEC_FIELDS)?;
+    let [pods, ingress, egress, types] = fields.known;
+    let stray = context.stray(&fields.stray, path, "the spec of a NetworkPolicy", &SPEC_FIELDS);
+    Some(SpecSource {
+        pod_selector: context.slot(pods, |c, node| selector(c, node, &path.field("podSelector"))),
+        ingress: context.slot(ingress, |c, node| {
+            c.list(node, &path.field("ingress"), |c, node, path| rule(c, node, path, Direction::Ingress))
+        }),
+        egress: context.slot(egress, |c, node| {
+            c.list(node, &path.field("egress"), |c, node, path| rule(c, node, path, Direction::Egress))
+        }),
+        policy_types: context.slot(types, |c, node| policy_types(c, node, &path.field("policyTypes"))),
+        stray,
+    })
+}
+
+fn policy_types(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<List<Box<str>>> {
+    let mut seen: Vec<(Box<str>, Span)> = Vec::new();
+    let list = context.list(node, path, |context, node, path| {
+        let text = context.text(node, path)?;
+        if !POLICY_TYPES.contains(&&*text) {
+            let near = suggest::nearest(&text, POLICY_TYPES.into_iter());
+            let message = format!("`{text}` is no policy type: use Ingress or Egress");
+            context.problem(ProblemKind::InvalidEnum, node.span(), path, message).help =
+                near.map(|near| format!("write `{near}`").into());
+        } else if let Some((_, first)) = seen.iter().find(|(earlier, _)| *earlier == text) {
+            let first = *first;
+            let message = format!("`{text}` is here twice");
+            // Harmless to the API server, as long as there are no more than two.
+            let problem = context.remark(ProblemKind::InvalidEnum, node.span(), path, message);
+            problem.related = Some(first);
+            problem.help = Some("keep one of them".into());
+        } else {
+            seen.push((text.clone(), node.span()));
+        }
+        Some(text)
+    })?;
+    context.rejected |= list.items.len() > POLICY_TYPES.len();
+    Some(list)
+}
+
+fn rule(context: &mut Context, node: Node<'_>, path: &Path<'_>, direction: Direction) -> Option<RuleSource> {
+    let (right, wrong) = match direction {
+        Direction::Ingress => ("from", "to"),
+        Direction::Egress => ("to", "from"),
+    };
+    let fields = context.fields(node, path, [right, "ports", wrong])?;
+    let [peers, ports, wrong_peers] = fields.known;
+    if let Some(entry) = &wrong_peers {
+        let message = format!("a rule of `{direction}` has no `{wrong}`, the API server drops it");
+        let help = format!("write `{right}`, or move the rule to `{}`", other(direction));
+        let path = path.field(wrong);
+        context.problem(ProblemKind::WrongDirectionField, entry.key.span(), &path, message).help =
+            Some(help.into());
+    }
+    let owner = format!("a rule of `{direction}`");
+    Some(RuleSource {
+        direction,
+        peers: context.slot(peers, |c, node| c.list(node, &path.field(right), peer)),
+        wrong_peers: wrong_peers.as_ref().map(stray_field),
+        ports: context.slot(ports, |c, node| c.list(node, &path.field("ports"), port)),
+        stray: context.stray(&fields.stray, path, &owner, &[right, "ports"]),
+    })
+}
+
+fn other(direction: Direction) -> Direction {
+    match direction {
+        Direction::Ingress => Direction::Egress,
+        Direction::Egress => Direction::Ingress,
+    }
+}
+
+/// What a policy means that has no problem, with the API server's defaults filled in.
+fn model(name: ObjectName, spec: Option<&SpecSource>) -> Option<NetworkPolicy> {
+    let pod_selector = match spec.and_then(|spec| spec.pod_selector.value()) {
+        Some(selector) => selector.model.clone()?,
+        None => LabelSelector::everything(),
+    };
+    let rules = |direction| rules(spec.map_or(&Slot::Absent, |spec| spec.rules(direction)));
+    let (ingress, egress) = (rules(Direction::Ingress)?, rules(Direction::Egress)?);
+    let types = spec.and_then(|spec| spec.policy_types.value()).filter(|types| !types.items.is_empty());
+    let has = |direction: Direction| match types {
+        Some(types) => types.items.iter().any(|item| item.value.as_deref() == Some(direction.policy_type())),
+        // The default: ingress always, egress if there is a rule for it.
+        None => direction == Direction::Ingress || !egress.is_empty(),
+    };
+    let (has_ingress, has_egress) = (has(Direction::Ingress), has(Direction::Egress));
+    Some(NetworkPolicy {
+        name,
+        pod_selector,
+        ingress: has_ingress.then_some(ingress),
+        egress: has_egress.then_some(egress),
+    })
+}
+
+fn rules(slot: &Slot<List<RuleSource>>) -> Option<Vec<Rule>> {
+    items(slot)
+        .map(|rule| {
+            let rule = rule?;
+            let peers: Option<Vec<_>> = items(&rule.peers).map(|peer| peer_model(peer?)).collect();
+            let ports: Option<Vec<_>> = items(&rule.ports).map(|port| port_model(port?)).collect();
+            let (peers, ports) = (peers?, ports?);
+            Some(Rule {
+                peers: if peers.is_empty() { Peers::All } else { Peers::Only(peers) },
+                ports: if ports.is_empty() { Ports::All } else { Ports::Only(ports) },
+            })
+        })
+        .collect()
+}
+
+/// The items of a list; none when it is absent or null.
+fn items<T>(slot: &Slot<List<T>>) -> impl Iterator<Item = Option<&T>> {
+    let list = match slot {
+        Slot::Present(Field { value, .. }) => &value.items[..],
+        _ => &[],
+    };
+    list.iter().map(|item| item.value.as_ref())
+}

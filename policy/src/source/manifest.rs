@@ -1,0 +1,206 @@
+//! All objects of one text.
+
+use crate::model::{EndpointSlice, Labels, Namespace, Node as ClusterNode, Pod, Service, WorkloadKind};
+use crate::span::{Span, Spanned};
+use crate::syntax::{self, Kind, Node, Stream, SyntaxError};
+
+use super::lower::{self, Context, Metadata, Path};
+use super::policy::PolicySource;
+use super::problem::{Problem, ProblemKind};
+
+/// What one text holds.
+#[derive(Debug, Default)]
+pub struct Manifest {
+    /// Its objects in the order of the text, those of lists one by one. Kinds that say nothing about who may connect
+    /// to whom are left out.
+    pub objects: Vec<Object>,
+    /// Documents that can't be read.
+    pub errors: Vec<SyntaxError>,
+    /// Every comment, sorted.
+    pub comments: Vec<Span>,
+}
+
+/// An object with its place.
+#[derive(Debug)]
+pub struct Object {
+    /// The number of its document in the text, from 0.
+    pub document: usize,
+    /// Its bytes.
+    pub span: Span,
+    /// What it is.
+    pub content: Content,
+    /// What is wrong with it, as far as it is read. A policy's problems are its own.
+    pub problems: Vec<Problem>,
+}
+
+/// The kinds of objects that matter.
+#[derive(Debug)]
+pub enum Content {
+    /// `networking.k8s.io` NetworkPolicy.
+    Policy(Box<PolicySource>),
+    /// A Pod, or a workload with a pod template.
+    Workload(Box<WorkloadSource>),
+    /// Namespace.
+    Namespace(Namespace),
+    /// Node.
+    Node(ClusterNode),
+    /// Service.
+    Service(Box<Service>),
+    /// EndpointSlice of `discovery.k8s.io`.
+    EndpointSlice(EndpointSlice),
+    /// An object of one of these kinds that lacks what it takes to be one; its problems say what.
+    Broken,
+}
+
+/// A Pod or a workload.
+#[derive(Debug)]
+pub struct WorkloadSource {
+    /// The pod, or what pods of the template are like.
+    pub pod: Pod,
+    /// The value of `metadata.name`; of `kind` when there is none.
+    pub name: Span,
+    /// Labels of the object itself, which for a workload are not those of its pods.
+    pub labels: Labels,
+    /// Kind and name of the object that controls it.
+    pub owner: Option<(Box<str>, Box<str>)>,
+}
+
+impl Manifest {
+    /// Reads a text. Namespaced objects that name no namespace go to `default_namespace`.
+    pub fn read(text: &str, default_namespace: &str) -> Self {
+        Self::lower(syntax::read(text), default_namespace)
+    }
+
+    /// Takes objects from a text that is read already.
+    pub fn lower(stream: Stream<'_>, default_namespace: &str) -> Self {
+        let mut objects = Vec::new();
+        for document in &stream.documents {
+            let mut walk = Walk { default_namespace, document: document.index, objects: &mut objects };
+            walk.object(document.root(), None);
+        }
+        Self { objects, errors: stream.errors, comments: stream.comments }
+    }
+
+    /// Its policies.
+    pub fn policies(&self) -> impl Iterator<Item = &PolicySource> {
+        self.objects.iter().filter_map(|object| match &object.content {
+            Content::Policy(policy) => Some(&**policy),
+            _ => None,
+        })
+    }
+}
+
+struct Walk<'w> {
+    default_namespace: &'w str,
+    document: usize,
+    objects: &'w mut Vec<Object>,
+}
+
+/// `apiVersion` and `kind` of an item of a typed list, which may leave them to the list.
+struct Header<'a> {
+    api_version: Spanned<Box<str>>,
+    kind: &'a str,
+    kind_span: Span,
+}
+
+impl Walk<'_> {
+    fn object(&mut self, node: Node<'_>, list: Option<&Header<'_>>) {
+        let Some(header) = header(node, list) else { return };
+        if let Some(item_kind) = header.kind.strip_suffix("List")
+            && let Some(items) = node.get("items").filter(|items| matches!(items.kind(), Kind::Sequence(_)))
+        {
+            let header = Header { kind: item_kind, ..header };
+            for item in items.items() {
+                self.object(item.value, Some(&header));
+            }
+            return;
+        }
+        let mut context = Context::default();
+        let Some(content) = self.content(&mut context, node, &header) else { return };
+        let (document, span) = (self.document, node.span());
+        self.objects.push(Object { document, span, content, problems: context.problems });
+    }
+
+    fn content(&self, context: &mut Context, node: Node<'_>, header: &Header<'_>) -> Option<Content> {
+        let group = header.api_version.value.split_once('/').map_or("", |(group, _)| group);
+        if header.kind.eq_ignore_ascii_case("NetworkPolicy") {
+            return self.policy(node, header, group);
+        }
+        let workload = WorkloadKind::parse(header.kind);
+        let expected = match (workload, header.kind) {
+            (Some(WorkloadKind::Pod | WorkloadKind::ReplicationController), _) => &[""][..],
+            (Some(WorkloadKind::Job | WorkloadKind::CronJob), _) => &["batch"],
+            (Some(_), _) => &["apps", "extensions"],
+            (None, "Namespace" | "Node" | "Service") => &[""],
+            (None, "EndpointSlice") => &["discovery.k8s.io"],
+            _ => return None,
+        };
+        if !expected.contains(&group) {
+            return None;
+        }
+        let metadata =
+            lower::metadata(context, node.entry("metadata"), header.kind_span, self.default_namespace);
+        if metadata.name.is_empty() {
+            return Some(Content::Broken);
+        }
+        Some(match (workload, header.kind) {
+            (Some(kind), _) => workload_content(context, node, kind, metadata, header.kind_span),
+            (None, "Namespace") => Content::Namespace(lower::namespace(&metadata)),
+            (None, "Node") => Content::Node(lower::node(node, &metadata)),
+            (None, "Service") => Content::Service(Box::new(lower::service(context, node, &metadata))),
+            _ => Content::EndpointSlice(lower::endpoint_slice(node, &metadata)?),
+        })
+    }
+
+    fn policy(&self, node: Node<'_>, header: &Header<'_>, group: &str) -> Option<Content> {
+        // Other projects have a NetworkPolicy too, in groups named after their domains.
+        if group.contains('.') && group != "networking.k8s.io" {
+            return None;
+        }
+        let api_version = header.api_version.clone();
+        let mut policy = lower::policy(node, api_version, header.kind_span, self.default_namespace)?;
+        if header.kind != "NetworkPolicy" {
+            policy.model = None;
+            let mut context = Context::default();
+            let message = format!("there is no kind `{}`", header.kind);
+            let path = Path::ROOT.field("kind");
+            context.problem(ProblemKind::InvalidEnum, header.kind_span, &path, message).help =
+                Some("write `kind: NetworkPolicy`".into());
+            policy.problems.splice(..0, context.problems);
+        }
+        Some(Content::Policy(Box::new(policy)))
+    }
+}
+
+fn header<'a>(node: Node<'a>, list: Option<&Header<'a>>) -> Option<Header<'a>> {
+    if !matches!(node.kind(), Kind::Mapping(_)) {
+        return None;
+    }
+    let (kind, kind_span) = match (node.get("kind"), list) {
+        (Some(kind), _) => (kind.as_str()?, kind.span()),
+        (None, Some(list)) => (list.kind, list.kind_span),
+        (None, None) => return None,
+    };
+    let api_version = match (node.get("apiVersion"), list) {
+        (Some(version), _) => Spanned::new(version.as_str().unwrap_or_default().into(), version.span()),
+        (None, Some(list)) => list.api_version.clone(),
+        (None, None) => Spanned::new(Box::default(), Span::new(node.span().start, node.span().start)),
+    };
+    Some(Header { api_version, kind, kind_span })
+}
+
+fn workload_content(
+    context: &mut Context,
+    node: Node<'_>,
+    kind: WorkloadKind,
+    metadata: Metadata,
+    kind_span: Span,
+) -> Content {
+    let pod = match kind {
+        WorkloadKind::Pod => Some(lower::pod(context, node, &metadata)),
+        kind => lower::template(context, node, kind, &metadata),
+    };
+    let Some(pod) = pod else { return Content::Broken };
+    let name = metadata.source.name.map_or(kind_span, |name| name.span);
+    Content::Workload(Box::new(WorkloadSource { pod, name, labels: metadata.labels, owner: metadata.owner }))
+}
