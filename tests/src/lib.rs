@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod cluster;
+pub mod demo;
 pub mod lab;
 pub mod probe;
 pub mod random;

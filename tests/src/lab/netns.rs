@@ -58,6 +58,15 @@ impl NetNs {
         Ok(namespace)
     }
 
+    /// A namespace that another process holds, by a path as [`NetNs::path`] gives it.
+    ///
+    /// # Errors
+    /// When there is none any more, or this process may not see it.
+    pub fn open(name: &str, path: &str) -> Result<Self> {
+        let net = File::open(path).with_context(|| format!("opening the network namespace {name}"))?;
+        Ok(Self { name: name.to_owned(), net: Arc::new(net.into()), mounts: None })
+    }
+
     /// What the namespace is called in messages.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -169,6 +178,8 @@ fn set_up_defaults() -> Result<()> {
         write_sysctl(&format!("net/ipv6/conf/{interface}/accept_ra"), "0")?;
         write_sysctl(&format!("net/ipv4/conf/{interface}/rp_filter"), "0")?;
     }
+    // A connection that was closed for a while notices soon that it is open again; older kernels don't know the setting.
+    let _ = write_sysctl("net/ipv4/tcp_rto_max_ms", "1000");
     write_sysctl("net/ipv4/ping_group_range", "0 2147483647")
 }
 

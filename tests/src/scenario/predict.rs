@@ -1,1 +1,94 @@
 //! What the evaluator says of a flow.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use netpol_policy::evaluate::{Endpoint, Evaluator, Flow as PolicyFlow};
+use netpol_policy::model::{Cluster, Protocol, Traffic};
+
+use super::Verdict;
+use super::flow::{Destination, Flow, Source};
+use crate::cluster::running::RunningCluster;
+use crate::lab::address::{self, Family};
+use crate::probe::server::{Port, Transport};
+
+/// The evaluator's verdict; `None` for a Service whose endpoints don't share one, because chance decides there.
+///
+/// `cluster` is what the programs under test read: the objects with their addresses, and the policies.
+#[must_use]
+pub fn verdict(running: &RunningCluster, cluster: &Cluster, flow: &Flow, family: Family) -> Option<Verdict> {
+    let evaluator = Evaluator::new(cluster);
+    let legs = legs(running, flow, family);
+    let mut verdicts = legs.iter().map(|leg| {
+        let traffic = traffic(leg.port);
+        let destination = Endpoint::at(cluster, leg.to);
+        let decide = |source| evaluator.verdict(&PolicyFlow::new(source, destination, traffic));
+        let sender = decide(Endpoint::at(cluster, leg.from));
+        // What the destination sees is the address that arrives, which is another one after source translation.
+        let arrives = if leg.arrives_from == leg.from {
+            sender.clone()
+        } else {
+            decide(Endpoint::at(cluster, leg.arrives_from))
+        };
+        let itself =
+            running.lab.pods.values().any(|pod| pod.address.of(family) == leg.from) && leg.from == leg.to;
+        let open = itself || (sender.egress.allows() && arrives.ingress.allows());
+        if open { Verdict::Open } else { Verdict::Closed }
+    });
+    let first = verdicts.next()?;
+    verdicts.all(|verdict| verdict == first).then_some(first)
+}
+
+/// One way that a flow can go after translation.
+struct Leg {
+    from: IpAddr,
+    /// The source address that the destination sees.
+    arrives_from: IpAddr,
+    to: IpAddr,
+    port: Option<Port>,
+}
+
+fn legs(running: &RunningCluster, flow: &Flow, family: Family) -> Vec<Leg> {
+    let lab = &running.lab;
+    let from = |to_pod: Option<&str>| match &flow.source {
+        Source::Pod(pod) => lab.pods[pod].address.of(family),
+        Source::Node => {
+            let node = to_pod.map_or(0, |pod| lab.pods[pod].node);
+            lab.nodes[node].address().of(family)
+        }
+        Source::Outside(number) => address::outside(9 + number).of(family),
+    };
+    match &flow.destination {
+        Destination::Outside(number) | Destination::PingOutside(number) => {
+            let port = matches!(flow.destination, Destination::Outside(_))
+                .then(|| Port::tcp(crate::lab::OUTSIDE_PORT));
+            let (from, to) = (from(None), address::outside(9 + number).of(family));
+            vec![Leg { from, arrives_from: from, to, port }]
+        }
+        destination => {
+            let legs = flow.pods_behind(&running.cluster).into_iter().map(|(pod, port)| {
+                let from = from(Some(&pod));
+                let to = lab.pods[&pod].address.of(family);
+                // A node port translates the source: the node's address in its own pod range arrives.
+                let first_node = match &flow.source {
+                    Source::Pod(source) => &lab.nodes[lab.pods[source].node],
+                    _ => &lab.nodes[0],
+                };
+                let translated = matches!(destination, Destination::NodePort(_)) && from != to;
+                let arrives_from = if translated { first_node.gateway().of(family) } else { from };
+                Leg { from, arrives_from, to, port }
+            });
+            legs.collect()
+        }
+    }
+}
+
+fn traffic(port: Option<Port>) -> Traffic {
+    let Some(Port { transport, number }) = port else { return Traffic::Icmp };
+    let protocol = match transport {
+        Transport::Tcp => Protocol::Tcp,
+        Transport::Udp => Protocol::Udp,
+        Transport::Sctp => Protocol::Sctp,
+    };
+    NonZeroU16::new(number).map_or(Traffic::Icmp, |number| Traffic::Port(protocol, number))
+}

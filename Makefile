@@ -1,0 +1,42 @@
+# Thin: each target is a few commands that can be typed by hand. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo demo-down test lint clean
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+ROOT := $(filter 0,$(shell id -u))
+SETUP := target/setup-done
+CHECKED := $(CURDIR)/target/checked
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(SETUP) ## Install what is missing: Rust, the eBPF toolchain, network tools
+
+$(SETUP): scripts/setup
+	scripts/setup
+	@mkdir -p $(@D) && touch $@
+
+build: ## The linter and the webhook: stable Rust is enough
+	cargo build
+
+demo: $(if $(ROOT),$(SETUP)) ## The three-tier application, linted and enforced; KEEP=1 leaves it running
+	cargo build -q -p netpol-lint -p netpol-tests --bins
+	$(if $(ROOT),cargo build -q -p netpol-enforcer)
+	@cargo run -q -p netpol-tests --bin demo -- $(if $(filter-out 0,$(KEEP)),--keep)
+
+demo-down: ## End a demo that KEEP=1 left running
+	@cargo run -q -p netpol-tests --bin demo -- down
+
+test: $(SETUP) ## Every test; with root on the real kernel, without it those say that they were skipped
+	@rm -f $(CHECKED)
+	NETPOL_SUMMARY=$(CHECKED) NETPOL_REQUIRE_ROOT=$(if $(ROOT),1,0) cargo test --workspace
+	@echo; if [ -s $(CHECKED) ]; then sed 's/^/checked: /' $(CHECKED); \
+	else echo 'checked: no scenario and no flow on the real kernel: that needs root'; fi
+
+lint: $(SETUP) ## Formatting, clippy and documentation, without a single warning
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+
+clean: ## Remove what was built
+	cargo clean
