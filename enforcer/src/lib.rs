@@ -1,3 +1,4 @@
 //! An eBPF agent that enforces Kubernetes NetworkPolicies.
 
 pub mod object;
+pub mod test_run;
