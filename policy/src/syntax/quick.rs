@@ -22,7 +22,7 @@ const LONGEST_KEY: usize = 512;
 /// Reads a text, or gives up.
 pub(super) fn parse<'t>(text: &'t str, limits: &Limits) -> Option<Stream<'t>> {
     let bytes = text.as_bytes();
-    if !bytes.iter().all(|b| matches!(b, b' '..=b'~' | b'\n')) {
+    if !is_plain(text) {
         return None;
     }
     let mut quick =
@@ -412,6 +412,17 @@ impl<'t> Quick<'t> {
     }
 }
 
+/// No tabs, no carriage returns, no control characters, and of the rest of Unicode nothing that isn't seen.
+fn is_plain(text: &str) -> bool {
+    let ascii = |b: &u8| matches!(b, b' '..=b'~' | b'\n');
+    let seen = |c: char| match c {
+        '\0'..='\x7f' => ascii(&(c as u8)),
+        '\u{80}'..='\u{9f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' => false,
+        _ => !c.is_control() && !c.is_whitespace(),
+    };
+    text.bytes().all(|b| ascii(&b)) || text.chars().all(seen)
+}
+
 /// Characters that begin a plain scalar whatever follows.
 fn begins_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'/' | b'.' | b'$' | b'(' | b'~' | b'+')
@@ -456,6 +467,7 @@ mod tests {
             "# only\n",
             "---\n",
             "a: {b: [{c: d}, [], {}]}",
+            "a: bé # ü\nb: ['日本', 5] # –\n",
         ];
         for text in texts {
             assert!(agrees(text), "{text}");
@@ -539,6 +551,10 @@ mod tests {
             "{{ x }}",
             "x#y",
             "-1",
+            "xé",
+            "'é'",
+            "# ü\u{a0}",
+            "['é'] # é",
             "*a",
             "&a b",
             "|",
