@@ -1,1 +1,36 @@
 //! A linter for Kubernetes NetworkPolicies.
+//!
+//! A NetworkPolicy that is valid may still not say what its author meant: one dash too many turns an AND into an OR,
+//! an empty list opens what was to be closed. This crate finds such places, explains them and repairs many of them.
+//!
+//! - [`check_text`] looks at one text, [`check`] at many with everything they say about each other.
+//! - [`Rule`] and [`RULES`] are the catalogue; a rule's doc comment is its page.
+//! - [`fix`] applies what [`Fix`] suggests and proves that safe fixes change no meaning.
+//! - [`cli`] is the command `netpol-lint`.
+
+#![forbid(unsafe_code)]
+
+mod check;
+pub mod cli;
+mod context;
+mod edits;
+mod file;
+mod finding;
+pub mod fix;
+mod index;
+pub mod input;
+pub mod output;
+mod registry;
+mod rule;
+mod rules;
+mod select;
+mod words;
+
+pub use check::{Report, check, check_text, check_text_beside};
+pub use context::{Context, Reporter};
+pub use file::SourceFile;
+pub use finding::{Applicability, Edit, Finding, Fix, FixAvailability, Label, ObjectRef, Place, Severity};
+pub use index::Index;
+pub use registry::{RULES, find_rule};
+pub use rule::{Check, Rule, Scope};
+pub use select::{Selection, UnknownSelector};

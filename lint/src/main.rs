@@ -1,2 +1,5 @@
-//! A linter for Kubernetes NetworkPolicies.
-fn main() {}
+//! The command `netpol-lint`.
+
+fn main() -> std::process::ExitCode {
+    netpol_lint::cli::main()
+}

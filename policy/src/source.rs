@@ -12,6 +12,7 @@ mod manifest;
 mod policy;
 mod problem;
 
+pub use lower::nearest;
 pub use load::{Loaded, cluster, load};
 pub use manifest::{Content, Manifest, Object, WorkloadSource};
 pub use policy::{

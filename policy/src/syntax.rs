@@ -15,7 +15,6 @@ mod limits;
 mod lines;
 mod node;
 mod parse;
-mod quick;
 mod scalar;
 
 pub use error::{SyntaxError, SyntaxErrorKind};
@@ -47,7 +46,7 @@ pub fn read_within<'t>(text: &'t str, limits: &Limits) -> Stream<'t> {
     if let Some(error) = encoding::refuse(text, limits) {
         return Stream { errors: vec![error], ..Stream::default() };
     }
-    quick::parse(text, limits).unwrap_or_else(|| parse::parse(text, limits))
+    parse::parse(text, limits)
 }
 
 /// The text in some bytes, or a located error: only UTF-8 is read. A leading byte order mark is fine.

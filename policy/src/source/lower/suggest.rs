@@ -35,8 +35,8 @@ pub(super) fn field(key: &str, known: &[&str]) -> Option<String> {
     Some(format!("did you mean `{name}`? It belongs {place}"))
 }
 
-/// The one that is a typo or two away, whatever the case.
-pub(super) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+/// The name that is a slip or two away from a word, whatever the case. Two neighbours swapped count as one slip.
+pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     if word.len() > 40 {
         return None;
     }

@@ -1,0 +1,78 @@
+//! The command `netpol-lint`. A subcommand is one file.
+
+mod check;
+mod completions;
+mod rule;
+mod rules;
+mod terminal;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use terminal::{Color, Terminal};
+
+/// Finds NetworkPolicies that don't mean what they should.
+///
+/// Exit status: 0 when nothing was found, 1 when something was, 2 when the command could not run.
+#[derive(Debug, Parser)]
+#[command(name = "netpol-lint", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// Colour the output
+    #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t = Color::Auto)]
+    color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Args),
+    Rule(rule::Args),
+    Rules(rules::Args),
+    Completions(completions::Args),
+}
+
+/// How a command ended when it could run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing found; allowed.
+    Clean,
+    /// Something found; denied.
+    Found,
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing can be done when even this fails.
+            let _ = writeln!(io::stderr(), "netpol-lint: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let terminal = Terminal::of_process(cli.color);
+    match cli.command {
+        Command::Check(args) => check::run(&args, terminal),
+        Command::Rule(args) => rule::run(&args, terminal),
+        Command::Rules(args) => rules::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// The reader of a pipe had enough, such as `head`.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,84 @@
+//! A file with what it holds.
+
+use std::sync::{Arc, OnceLock};
+
+use netpol_policy::source::{Content, Manifest, PolicySource};
+use netpol_policy::span::Span;
+use netpol_policy::syntax::{self, LineIndex, Position};
+
+/// A text that has been read.
+#[derive(Debug)]
+pub struct SourceFile {
+    /// What to call it: its path as given.
+    pub name: Box<str>,
+    /// Its text.
+    pub text: Box<str>,
+    /// Its objects, errors and comments.
+    pub manifest: Manifest,
+    default_namespace: Arc<str>,
+    lines: OnceLock<LineIndex>,
+}
+
+impl SourceFile {
+    /// Reads a text. Namespaced objects that name no namespace go to `default_namespace`.
+    pub fn read(name: impl Into<Box<str>>, text: impl Into<Box<str>>, default_namespace: &Arc<str>) -> Self {
+        let text = text.into();
+        let manifest = Manifest::read(&text, default_namespace);
+        Self::with(name.into(), text, manifest, default_namespace)
+    }
+
+    /// Reads some bytes; what isn't UTF-8 is an error of the manifest, at its place.
+    pub fn read_bytes(name: impl Into<Box<str>>, bytes: Vec<u8>, default_namespace: &Arc<str>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::read(name, text, default_namespace),
+            Err(error) => {
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned().into_boxed_str();
+                let mut manifest = Manifest::lower(syntax::read_bytes(error.as_bytes()), default_namespace);
+                // Each bad sequence is now one character of three bytes; before the first one nothing has moved.
+                let place = Span::new(
+                    error.utf8_error().valid_up_to() as u32,
+                    error.utf8_error().valid_up_to() as u32 + 3,
+                );
+                for error in &mut manifest.errors {
+                    error.span = if error.span.end <= place.start { error.span } else { place };
+                }
+                Self::with(name.into(), text, manifest, default_namespace)
+            }
+        }
+    }
+
+    /// The same file with another text.
+    pub(crate) fn reread(&self, text: String) -> Self {
+        Self::read(self.name.clone(), text, &self.default_namespace)
+    }
+
+    fn with(name: Box<str>, text: Box<str>, manifest: Manifest, default_namespace: &Arc<str>) -> Self {
+        Self { name, text, manifest, default_namespace: default_namespace.clone(), lines: OnceLock::new() }
+    }
+
+    /// Its policies with the numbers of their documents, in the order of the text.
+    pub fn policies(&self) -> impl Iterator<Item = (usize, &PolicySource)> {
+        self.manifest.objects.iter().filter_map(|object| match &object.content {
+            Content::Policy(policy) => Some((object.document, &**policy)),
+            _ => None,
+        })
+    }
+
+    /// Line and column of a byte offset.
+    pub fn position(&self, offset: u32) -> Position {
+        self.lines.get_or_init(|| LineIndex::new(&self.text)).position(&self.text, offset)
+    }
+
+    /// The characters of a span.
+    pub fn slice(&self, span: Span) -> &str {
+        self.text.get(span.range()).unwrap_or_default()
+    }
+
+    /// The comments that lie inside a span.
+    pub fn comments_in(&self, span: Span) -> &[Span] {
+        let comments = &self.manifest.comments;
+        let first = comments.partition_point(|comment| comment.start < span.start);
+        let last = comments.partition_point(|comment| comment.end <= span.end);
+        &comments[first..last.max(first)]
+    }
+}

@@ -1,0 +1,143 @@
+//! Applying fixes.
+//!
+//! A fix is a set of small changes of the text. Before anything is written, the changed text is read again: a safe fix
+//! must leave every policy with the same normalised meaning, an unsafe one must mean what its rule says, touch no other
+//! policy and bring no new problem. What doesn't hold is refused and reported. Fixing repeats until nothing is left to
+//! fix.
+
+mod apply;
+mod prove;
+mod write;
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use netpol_policy::source::PolicySource;
+
+pub use apply::apply;
+pub use write::{WriteError, write};
+
+use crate::check::Checker;
+use crate::file::SourceFile;
+use crate::finding::{Applicability, Finding, Fix};
+use crate::index::Index;
+use crate::rule::Rule;
+use crate::select::Selection;
+
+/// More rounds than any real file needs; each repairs at least one place.
+const MAX_ROUNDS: usize = 200;
+
+/// A file with fixes applied.
+#[derive(Debug)]
+pub struct FixedFile {
+    /// The file as it is now.
+    pub file: SourceFile,
+    /// The rules whose fixes were applied, as often as they were.
+    pub applied: Vec<&'static Rule>,
+    /// Fixes that were refused.
+    pub refused: Vec<Refused>,
+}
+
+/// A fix that would not have done what it says.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// What it was for.
+    pub finding: Finding,
+    /// Why it was refused, in a sentence without a full stop.
+    pub reason: String,
+}
+
+/// Applies the fixes of a file up to an applicability, until there are no more. The file's objects other than policies
+/// stay as `index` knows them.
+pub fn fix_file(
+    file: &SourceFile,
+    index: &Index<'_>,
+    selection: &Selection,
+    up_to: Applicability,
+) -> FixedFile {
+    let rules: Vec<_> = selection.rules().collect();
+    let checker = Checker { index, selection, rules: &rules };
+    let mut fixed =
+        FixedFile { file: file.reread(file.text.to_string()), applied: Vec::new(), refused: Vec::new() };
+    let mut seen = HashSet::from([hash(&file.text)]);
+    for _ in 0..MAX_ROUNDS {
+        let mut findings = Vec::new();
+        checker.file(0, &fixed.file, &mut findings);
+        findings.sort_by_key(|finding| (finding.place, finding.rule.code));
+        let batch = batch(&fixed, &findings, up_to);
+        let Some((file, applied)) = settle(&mut fixed, &batch) else { break };
+        if !seen.insert(hash(&file.text)) {
+            break;
+        }
+        fixed.file = file;
+        fixed.applied.extend(applied);
+    }
+    fixed
+}
+
+/// One fix to try, with the policy that it changes.
+#[derive(Clone, Copy)]
+struct Candidate<'f> {
+    finding: &'f Finding,
+    fix: &'f Fix,
+    policy: usize,
+}
+
+/// Fixes that don't overlap, at most one of them unsafe for each policy, so that its outcome can be told.
+fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -> Vec<Candidate<'f>> {
+    let mut chosen: Vec<Candidate<'f>> = Vec::new();
+    for finding in findings {
+        let Some(fix) = finding.fix.as_ref().filter(|fix| fix.applicability <= up_to) else { continue };
+        let refused = |refused: &Refused| {
+            refused.finding.rule == finding.rule
+                && refused.finding.path == finding.path
+                && refused.finding.object == finding.object
+        };
+        let at = finding.place.span.start;
+        let contains = |(_, policy): (usize, &PolicySource)| policy.span.start <= at && at <= policy.span.end;
+        let Some(policy) = fixed.file.policies().position(contains) else { continue };
+        let clashes = |other: &Candidate<'_>| {
+            let both_unsafe = [other.fix, fix].iter().all(|fix| fix.applicability == Applicability::Unsafe);
+            other.policy == policy && (both_unsafe || apply::overlap(&other.fix.edits, &fix.edits))
+        };
+        if !fixed.refused.iter().any(refused)
+            && !chosen.iter().rev().take_while(|c| c.policy == policy).any(clashes)
+        {
+            chosen.push(Candidate { finding, fix, policy });
+        }
+    }
+    chosen
+}
+
+/// Applies as much of a batch as can be proven; refuses single fixes that can't. `None` when nothing is left.
+fn settle(fixed: &mut FixedFile, batch: &[Candidate<'_>]) -> Option<(SourceFile, Vec<&'static Rule>)> {
+    if batch.is_empty() {
+        return None;
+    }
+    let reason = match attempt(&fixed.file, batch) {
+        Ok(file) => return Some((file, batch.iter().map(|candidate| candidate.finding.rule).collect())),
+        Err(reason) => reason,
+    };
+    if let [candidate] = batch {
+        fixed.refused.push(Refused { finding: candidate.finding.clone(), reason });
+        return None;
+    }
+    // The next round takes care of the other half.
+    let (first, second) = batch.split_at(batch.len() / 2);
+    settle(fixed, first).or_else(|| settle(fixed, second))
+}
+
+fn attempt(file: &SourceFile, batch: &[Candidate<'_>]) -> Result<SourceFile, String> {
+    let edits = batch.iter().flat_map(|candidate| &candidate.fix.edits);
+    let text = apply(&file.text, edits).ok_or("its changes overlap")?;
+    let after = file.reread(text);
+    let changes: Vec<_> = batch.iter().map(|candidate| (candidate.policy, candidate.fix)).collect();
+    prove::prove(file, &after, &changes)?;
+    Ok(after)
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,121 @@
+//! Finding and reading files.
+
+mod relevant;
+mod walk;
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use netpol_policy::model::Cluster;
+use netpol_policy::source;
+use netpol_policy::syntax::SyntaxErrorKind;
+use thiserror::Error;
+
+use crate::file::SourceFile;
+
+/// What was read from some paths.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// Files with policies or with errors, by name.
+    pub files: Vec<SourceFile>,
+    /// All objects of all files.
+    pub cluster: Cluster,
+    /// Templates of Helm, which were not read.
+    pub templates: Vec<Box<str>>,
+    /// Number of files that were looked into.
+    pub seen: usize,
+}
+
+/// Where to read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file, or a folder with everything in it.
+    Path(PathBuf),
+    /// Standard input, with the name to show for it.
+    Stdin(Box<str>),
+}
+
+/// A path that could not be read.
+#[derive(Debug, Error)]
+#[error("can't read {}: {source}", .path.display())]
+pub struct InputError {
+    /// The path.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// A file that was read.
+pub(crate) struct Loaded {
+    file: SourceFile,
+    /// Named by the user, not found in a folder.
+    named: bool,
+}
+
+/// Reads files and folders. In folders, files named `*.yaml`, `*.yml` and `*.json` count, hidden ones and those that
+/// `.gitignore` names don't; files that hold no Kubernetes object of interest are passed over. Objects that name no
+/// namespace go to `default_namespace`.
+pub fn read(sources: &[Source], default_namespace: &str) -> Result<Input, InputError> {
+    let default_namespace = Arc::from(default_namespace);
+    let mut loaded = Vec::new();
+    let mut seen = 0;
+    for source in sources {
+        match source {
+            Source::Stdin(name) => {
+                let mut bytes = Vec::new();
+                let read = io::stdin().lock().read_to_end(&mut bytes);
+                read.map_err(|source| InputError { path: PathBuf::from("-"), source })?;
+                loaded.push(load(name.clone(), bytes, true, &default_namespace));
+                seen += 1;
+            }
+            Source::Path(path) => {
+                let error = |source| InputError { path: path.clone(), source };
+                if std::fs::metadata(path).map_err(error)?.is_dir() {
+                    seen += walk::walk(path, &default_namespace, &mut loaded)?;
+                } else {
+                    let bytes = std::fs::read(path).map_err(error)?;
+                    loaded.push(load(display(path), bytes, true, &default_namespace));
+                    seen += 1;
+                }
+            }
+        }
+    }
+    Ok(Input { seen, ..assemble(loaded) })
+}
+
+/// Puts together what was read: sorted by name, each file once.
+fn assemble(mut loaded: Vec<Loaded>) -> Input {
+    loaded.sort_by(|a, b| a.file.name.cmp(&b.file.name).then(b.named.cmp(&a.named)));
+    loaded.dedup_by(|later, first| later.file.name == first.file.name);
+    let cluster = source::cluster(loaded.iter().map(|loaded| &loaded.file.manifest));
+    let mut input = Input { cluster, ..Input::default() };
+    for Loaded { mut file, named } in loaded {
+        let errors = &mut file.manifest.errors;
+        let before = errors.len();
+        errors.retain(|error| error.kind != SyntaxErrorKind::HelmTemplate);
+        let is_template = errors.len() < before;
+        let about_policies = named || relevant::mentions_policies(file.text.as_bytes());
+        if is_template && about_policies {
+            input.templates.push(file.name.clone());
+        }
+        if !about_policies {
+            file.manifest.errors.clear();
+        }
+        if named || file.policies().next().is_some() || !file.manifest.errors.is_empty() {
+            input.files.push(file);
+        }
+    }
+    input
+}
+
+fn load(name: impl Into<Box<str>>, bytes: Vec<u8>, named: bool, default_namespace: &Arc<str>) -> Loaded {
+    Loaded { file: SourceFile::read_bytes(name, bytes, default_namespace), named }
+}
+
+/// A path as people write it: `./a/b` is `a/b`.
+fn display(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let short = text.trim_start_matches("./");
+    if short.is_empty() { text.into_owned() } else { short.to_owned() }
+}

@@ -1,0 +1,41 @@
+//! The table of rules. A rule is part of the linter by being in it.
+
+use crate::rule::Rule;
+use crate::rules as r;
+
+/// Every rule, by code.
+pub static RULES: &[&Rule] = &[
+    &r::duplicate_key::RULE,
+    &r::unknown_field::RULE,
+    &r::wrong_direction_field::RULE,
+    &r::invalid_peer::RULE,
+    &r::null_item::RULE,
+    &r::invalid_selector::RULE,
+    &r::invalid_port::RULE,
+    &r::invalid_end_port::RULE,
+    &r::invalid_enum::RULE,
+    &r::invalid_cidr::RULE,
+    &r::removed_api_version::RULE,
+    &r::non_string_label::RULE,
+    &r::broken_yaml::RULE,
+    &r::wrong_type::RULE,
+    &r::invalid_name::RULE,
+    &r::split_peer_selectors::RULE,
+    &r::split_peers_and_ports::RULE,
+    &r::empty_peer_list::RULE,
+    &r::empty_rule::RULE,
+    &r::implicit_policy_types::RULE,
+    &r::rules_not_in_policy_types::RULE,
+    &r::empty_egress_without_type::RULE,
+    &r::egress_policy_denies_ingress::RULE,
+    &r::dangling_target::RULE,
+    &r::dangling_peer::RULE,
+];
+
+/// The rule of a code or name, in any case.
+pub fn find_rule(code_or_name: &str) -> Option<&'static Rule> {
+    let matches = |rule: &&&Rule| {
+        rule.code.eq_ignore_ascii_case(code_or_name) || rule.name.eq_ignore_ascii_case(code_or_name)
+    };
+    RULES.iter().find(matches).copied()
+}

@@ -1,0 +1,177 @@
+use crate::context::{Context, Reporter};
+use crate::rule::rule;
+use crate::words;
+
+rule! {
+    /// ## What it does
+    /// Finds policies whose `podSelector` selects no workload of their namespace. It looks only at namespaces of which
+    /// workloads were given.
+    ///
+    /// ## Why it matters
+    /// A policy that selects nothing protects nothing, and no tool of the cluster says so. Labels of a Deployment are a
+    /// common cause: what counts are the labels of its pod template.
+    ///
+    /// ## Example
+    /// ```yaml
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata: {name: db, namespace: shop}
+    /// spec:
+    ///   podSelector: {matchLabels: {app: databse}}
+    ///   policyTypes: [Ingress]
+    /// ---
+    /// apiVersion: v1
+    /// kind: Pod
+    /// metadata: {name: db, namespace: shop, labels: {app: database}}
+    /// spec: {containers: [{name: db, image: example.com/db}]}
+    /// ```
+    ///
+    /// ## Fix
+    /// Correct the selector or the namespace, or remove the policy.
+    NP501 "dangling-target" {
+        severity: Warning,
+        scope: Documents,
+        fix: None,
+        check: Policy(check),
+    }
+}
+
+fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
+    let (Some(policy), Some(spec)) = (&cx.policy.model, cx.spec()) else { return };
+    let (namespace, selector) = (&*policy.name.namespace, &policy.pod_selector);
+    if selector.is_everything()
+        || !cx.index.knows_workloads_of(namespace)
+        || cx.index.pods(namespace, selector).next().is_some()
+    {
+        return;
+    }
+    let Some(field) = spec.pod_selector.present() else { return };
+    let finding = out.report(
+        super::place::of_selector(field),
+        "spec.podSelector",
+        format!(
+            "no workload of namespace {namespace} has the labels {selector}: the policy protects nothing"
+        ),
+    );
+    finding.label("selects no pod");
+    finding.help = super::place::hint(cx, namespace, selector);
+    let host_network = words::pod_names(cx.index.host_network_pods(namespace, selector));
+    if host_network != "none" {
+        finding.help(format!("{host_network} would match, but no policy isolates pods on the host network"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::findings;
+
+    #[test]
+    fn fails() {
+        insta::assert_snapshot!(findings("NP501", r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: databse}}
+---
+kind: Pod
+apiVersion: v1
+metadata: {name: db, namespace: shop, labels: {app: database}}
+".trim_start()), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels app=databse: the policy protects nothing");
+        insta::assert_snapshot!(findings("NP501", r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {matchLabels: {tier: db}}
+---
+kind: Pod
+apiVersion: v1
+metadata: {name: db, namespace: shop, labels: {app: database}}
+".trim_start()), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels tier=db: the policy protects nothing");
+        insta::assert_snapshot!(findings("NP501", r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: dns}}
+---
+kind: Pod
+apiVersion: v1
+metadata: {name: web, namespace: shop, labels: {app: web}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: dns, namespace: shop, labels: {app: dns}}
+spec: {hostNetwork: true}
+".trim_start()), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels app=dns: the policy protects nothing");
+    }
+
+    #[test]
+    fn passes() {
+        assert_eq!(
+            findings(
+                "NP501",
+                r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: database}}
+---
+kind: Pod
+apiVersion: v1
+metadata: {name: db, namespace: shop, labels: {app: database}}
+"
+                .trim_start()
+            ),
+            ""
+        );
+        assert_eq!(
+            findings(
+                "NP501",
+                r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: x}}
+"
+                .trim_start()
+            ),
+            ""
+        );
+        assert_eq!(
+            findings(
+                "NP501",
+                r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: x}}
+---
+kind: Pod
+apiVersion: v1
+metadata: {name: db, namespace: other, labels: {app: database}}
+"
+                .trim_start()
+            ),
+            ""
+        );
+        assert_eq!(
+            findings(
+                "NP501",
+                r"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {}
+"
+                .trim_start()
+            ),
+            ""
+        );
+    }
+}

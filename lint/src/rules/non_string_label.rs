@@ -1,0 +1,101 @@
+use netpol_policy::source::ProblemKind;
+
+use crate::context::{Context, Reporter};
+use crate::finding::{Edit, Fix};
+use crate::rule::rule;
+
+rule! {
+    /// ## What it does
+    /// Finds label values that YAML reads as a number, a bool or null: `track: 2`, `canary: true`.
+    ///
+    /// ## Why it matters
+    /// Labels are texts. The API server refuses the whole policy, so what was to be closed stays open.
+    ///
+    /// ## Example
+    /// ```yaml
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata: {name: canary, namespace: shop}
+    /// spec:
+    ///   podSelector:
+    ///     matchLabels:
+    ///       canary: true
+    ///   policyTypes: [Ingress]
+    /// ```
+    ///
+    /// ## Fix
+    /// `--fix` puts the value into quotes.
+    /// ```yaml
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata: {name: canary, namespace: shop}
+    /// spec:
+    ///   podSelector:
+    ///     matchLabels:
+    ///       canary: "true"
+    ///   policyTypes: [Ingress]
+    /// ```
+    NP012 "non-string-label" {
+        severity: Error,
+        scope: Document,
+        fix: Safe,
+        check: Policy(check),
+    }
+}
+
+fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
+    for problem in cx.problems(ProblemKind::NonStringLabel) {
+        let written = cx.file.slice(problem.span);
+        let plain =
+            !written.is_empty() && written.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+_".contains(&b));
+        let fix = plain.then(|| {
+            Fix::safe("put the value into quotes", [Edit::replace(problem.span, format!("\"{written}\""))])
+        });
+        out.problem(problem).fix(fix);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::{findings, fixed};
+
+    #[test]
+    fn fails() {
+        insta::assert_snapshot!(findings("NP012", r"
+podSelector: {matchLabels: {track: 2, canary: true, on: off}}
+".trim_start()), @r"
+        5:38 error spec.podSelector.matchLabels.track: the value of a label must be a text, but YAML reads a number
+        5:49 error spec.podSelector.matchLabels.canary: the value of a label must be a text, but YAML reads the bool true
+        5:59 error spec.podSelector.matchLabels.true: the value of a label must be a text, but YAML reads the bool false
+        ");
+    }
+
+    #[test]
+    fn passes() {
+        assert_eq!(
+            findings(
+                "NP012",
+                r#"
+podSelector: {matchLabels: {track: '2', canary: "true"}}
+"#
+                .trim_start()
+            ),
+            ""
+        );
+    }
+
+    #[test]
+    fn fixes() {
+        insta::assert_snapshot!(fixed("NP012", r"
+podSelector:
+  matchLabels:
+    track: 2 # second
+    canary: yes
+".trim_start()), @r#"
+        podSelector:
+          matchLabels:
+            track: "2" # second
+            canary: "yes"
+        "#);
+    }
+}

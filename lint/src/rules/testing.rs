@@ -1,0 +1,125 @@
+//! What the tests of rules are made of.
+
+use std::sync::Arc;
+
+use netpol_policy::source;
+
+use crate::check::{Report, check_text};
+use crate::file::SourceFile;
+use crate::finding::{Applicability, FixAvailability};
+use crate::fix::fix_file;
+use crate::index::Index;
+use crate::registry::{RULES, find_rule};
+use crate::select::Selection;
+
+/// What one rule says: `line:column severity path: message`. A text without a `kind` is the spec of a policy.
+pub(crate) fn findings(code: &str, text: &str) -> String {
+    let report = check_text("test.yaml", &whole(text), &only(code));
+    let lines = report.findings.iter().map(|finding| {
+        let at = report.file_of(finding).position(finding.place.span.start);
+        let (severity, path, message) = (finding.severity, &finding.path, &finding.message);
+        format!("{}:{} {severity} {path}: {message}\n", at.line, at.column)
+    });
+    lines.collect()
+}
+
+/// The text after the fixes of one rule, or why they were refused. Fixing again changes nothing.
+pub(crate) fn fixed(code: &str, text: &str) -> String {
+    let fixed = fix(code, &whole(text));
+    assert_eq!(fix(code, &fixed), fixed, "fixing again changes the text again");
+    match fixed.strip_prefix(HEAD) {
+        Some(spec) if !text.contains("kind:") => {
+            spec.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect()
+        }
+        _ => fixed,
+    }
+}
+
+fn fix(code: &str, text: &str) -> String {
+    let file = SourceFile::read("test.yaml", text, &Arc::from("default"));
+    let cluster = source::cluster([&file.manifest]);
+    let fixed = fix_file(&file, &Index::new(&cluster), &only(code), Applicability::Unsafe);
+    match fixed.refused.first() {
+        Some(refused) => format!("refused: {}", refused.reason),
+        None => fixed.file.text.into(),
+    }
+}
+
+fn only(code: &str) -> Selection {
+    Selection::new(&[code], &[]).unwrap()
+}
+
+const HEAD: &str =
+    "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: test, namespace: shop}\nspec:\n";
+
+fn whole(text: &str) -> String {
+    if text.contains("kind:") || text.contains("\"kind\"") {
+        return text.to_owned();
+    }
+    let spec: String = text.lines().map(|line| format!("  {line}\n")).collect();
+    format!("{HEAD}{spec}")
+}
+
+/// The YAML blocks of a section of a rule's page.
+fn blocks(section: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut block: Option<String> = None;
+    for line in section.lines() {
+        match (&mut block, line) {
+            (None, "```yaml") => block = Some(String::new()),
+            (Some(_), "```") => blocks.extend(block.take()),
+            (Some(text), line) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            _ => {}
+        }
+    }
+    blocks
+}
+
+#[test]
+fn pages_are_complete_and_their_examples_true() {
+    for rule in RULES {
+        let section = |title| rule.section(title).unwrap_or_else(|| panic!("{rule:?} lacks {title:?}"));
+        for title in ["What it does", "Why it matters", "Example", "Fix"] {
+            assert!(!section(title).trim().is_empty(), "{rule:?}: {title}");
+        }
+        assert!(!rule.summary().is_empty(), "{rule:?}");
+        let examples = blocks(&section("Example"));
+        assert!(!examples.is_empty(), "{rule:?} has no example");
+        for example in examples {
+            assert_ne!(findings(rule.code, &example), "", "{rule:?} finds nothing in its example");
+        }
+        for remedy in blocks(&section("Fix")) {
+            assert_eq!(findings(rule.code, &remedy), "", "{rule:?} isn't content with its remedy");
+            let Report { findings, .. } = check_text("fix", &remedy, &Selection::default());
+            let others: Vec<_> = findings.iter().map(|finding| finding.rule).collect();
+            assert!(others.is_empty(), "the remedy of {rule:?} is not clean: {others:?}");
+        }
+    }
+}
+
+#[test]
+fn every_rule_has_its_cases() {
+    for rule in RULES {
+        let path = format!("{}/src/rules/{}.rs", env!("CARGO_MANIFEST_DIR"), rule.name.replace('-', "_"));
+        let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut cases = vec!["fn fails()", "fn passes()"];
+        if rule.fix != FixAvailability::None {
+            cases.push("fn fixes()");
+        }
+        for case in cases {
+            assert!(source.contains(case), "{path} lacks {case}");
+        }
+    }
+}
+
+#[test]
+fn codes_are_sorted_and_names_are_unique() {
+    assert!(RULES.windows(2).all(|pair| pair[0].code < pair[1].code));
+    for rule in RULES {
+        assert_eq!(find_rule(rule.name), Some(*rule));
+        assert_eq!(find_rule(&rule.code.to_lowercase()), Some(*rule));
+    }
+}

@@ -1,0 +1,227 @@
+use netpol_policy::model::Direction;
+use netpol_policy::source::{self, ProblemKind, StrayField};
+use netpol_policy::span::Span;
+
+use crate::context::{Context, Reporter, RuleAt};
+use crate::finding::{Edit, Fix};
+use crate::rule::rule;
+
+rule! {
+    /// ## What it does
+    /// Finds fields that the API doesn't have at their place: slips of the pen and fields at the wrong depth.
+    ///
+    /// ## Why it matters
+    /// The API server drops them, with no more than a warning. A rule that loses its `from` this way allows everyone; a
+    /// spec that loses its `policyTypes` isolates another direction.
+    ///
+    /// ## Example
+    /// ```yaml
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata: {name: web, namespace: shop}
+    /// spec:
+    ///   podSelector: {}
+    ///   policyTypes: [Ingress]
+    ///   ingress:
+    ///     - form:
+    ///         - podSelector: {matchLabels: {app: web}}
+    /// ```
+    ///
+    /// ## Fix
+    /// `--unsafe-fixes` renames the field where it is close to one that is missing.
+    /// ```yaml
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata: {name: web, namespace: shop}
+    /// spec:
+    ///   podSelector: {}
+    ///   policyTypes: [Ingress]
+    ///   ingress:
+    ///     - from:
+    ///         - podSelector: {matchLabels: {app: web}}
+    /// ```
+    NP002 "unknown-field" {
+        severity: Error,
+        scope: Document,
+        fix: Unsafe,
+        check: Policy(check),
+    }
+}
+
+fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
+    for problem in cx.problems(ProblemKind::UnknownField) {
+        let finding = out.problem(problem);
+        if let Some(at) = emptied_rule(cx, problem.span) {
+            finding.message = format!("{}; without it the rule allows {}", finding.message, opened(at));
+        }
+        let written = cx.file.slice(problem.span);
+        let word = written.trim_matches(['"', '\'']);
+        let Some(name) = suggestion(&problem.path, word) else { continue };
+        let missing = !siblings(cx, problem.span).contains(&name);
+        if missing && !is_shared(cx, problem.span) {
+            let quoted = super::removed_api_version::requote(written, name);
+            finding.fix(Some(Fix::changing(
+                format!("rename it to `{name}`"),
+                [Edit::replace(problem.span, quoted)],
+            )));
+        }
+    }
+}
+
+/// The rule that the field with this key belongs to, when it is left without peers or without anything.
+fn emptied_rule<'a>(cx: &Context<'a>, key: Span) -> Option<RuleAt<'a>> {
+    cx.effective_rules().find(|at| {
+        at.rule.stray.iter().any(|field| field.key.span == key)
+            && (at.rule.peers.is_absent() || at.rule.ports.is_absent())
+    })
+}
+
+/// What a rule allows with the fields that the API server keeps.
+pub(super) fn opened(at: RuleAt<'_>) -> &'static str {
+    match (at.rule.peers.is_absent(), at.rule.ports.is_absent(), at.direction) {
+        (true, true, Direction::Ingress) => "everyone on every port",
+        (true, true, Direction::Egress) => "every destination on every port",
+        (true, false, Direction::Ingress) => "everyone on these ports",
+        (true, false, Direction::Egress) => "every destination on these ports",
+        (false, ..) => "its peers on every port",
+    }
+}
+
+/// The field that was probably meant, by the place in the object.
+fn suggestion(path: &str, word: &str) -> Option<&'static str> {
+    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+    let last = parent.rsplit('.').next().unwrap_or_default();
+    let known: &[&str] = match last.split('[').next().unwrap_or_default() {
+        "" => &["apiVersion", "kind", "metadata", "spec"],
+        "spec" => &["podSelector", "policyTypes", "ingress", "egress"],
+        "ingress" => &["from", "ports"],
+        "egress" => &["to", "ports"],
+        "from" | "to" => &["podSelector", "namespaceSelector", "ipBlock"],
+        "ports" => &["port", "protocol", "endPort"],
+        "ipBlock" => &["cidr", "except"],
+        "podSelector" | "namespaceSelector" => &["matchLabels", "matchExpressions"],
+        "matchExpressions" => &["key", "operator", "values"],
+        _ => &[],
+    };
+    source::nearest(word, known.iter().copied())
+}
+
+/// The fields of the API that are written beside a stray field.
+fn siblings(cx: &Context<'_>, key: Span) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    let mut note = |stray: &[StrayField], slots: &[(&'static str, bool)]| {
+        if stray.iter().any(|field| field.key.span == key) {
+            names.extend(slots.iter().filter(|(_, absent)| !absent).map(|(name, _)| *name));
+        }
+    };
+    if let Some(spec) = cx.spec() {
+        note(
+            &spec.stray,
+            &[
+                ("podSelector", spec.pod_selector.is_absent()),
+                ("policyTypes", spec.policy_types.is_absent()),
+                ("ingress", spec.ingress.is_absent()),
+                ("egress", spec.egress.is_absent()),
+            ],
+        );
+    }
+    for at in cx.rules() {
+        let rule = at.rule;
+        note(
+            &rule.stray,
+            &[(at.direction.peer_field(), rule.peers.is_absent()), ("ports", rule.ports.is_absent())],
+        );
+        for at in at.peers() {
+            note(
+                &at.peer.stray,
+                &[
+                    ("podSelector", at.peer.pod_selector.is_absent()),
+                    ("namespaceSelector", at.peer.namespace_selector.is_absent()),
+                    ("ipBlock", at.peer.ip_block.is_absent()),
+                ],
+            );
+        }
+        for port in
+            rule.ports.value().into_iter().flat_map(|list| &list.items).filter_map(|i| i.value.as_ref())
+        {
+            note(
+                &port.stray,
+                &[
+                    ("port", port.port.is_absent()),
+                    ("protocol", port.protocol.is_absent()),
+                    ("endPort", port.end_port.is_absent()),
+                ],
+            );
+        }
+    }
+    names
+}
+
+/// Whether the field is in a part of the text that an alias repeats.
+fn is_shared(cx: &Context<'_>, key: Span) -> bool {
+    !cx.policy.span.contains(key)
+        || cx.policy.spec.present().is_some_and(|spec| spec.shared && spec.span.contains(key))
+        || cx.rules().any(|at| at.shared && at.item.span.contains(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::{findings, fixed};
+
+    #[test]
+    fn fails() {
+        insta::assert_snapshot!(findings("NP002", r"
+podselector: {}
+policyTypes: [Ingress]
+ingress:
+- form: []
+- port: [{port: 80}]
+  from: [{podSelector: {}}]
+- ports:
+  - {port: 80, potocol: UDP}
+".trim_start()), @r"
+        5:3 error spec.podselector: the spec of a NetworkPolicy has no field `podselector`, the API server drops it
+        8:5 error spec.ingress[0].form: a rule of `ingress` has no field `form`, the API server drops it; without it the rule allows everyone on every port
+        9:5 error spec.ingress[1].port: a rule of `ingress` has no field `port`, the API server drops it; without it the rule allows its peers on every port
+        12:18 error spec.ingress[2].ports[0].potocol: a port has no field `potocol`, the API server drops it
+        ");
+        insta::assert_snapshot!(findings("NP002", r"
+podSelector: {app: web}
+policyTypes: [Ingress]
+".trim_start()), @"5:17 error spec.podSelector.app: a selector has no field `app`, the API server drops it");
+    }
+
+    #[test]
+    fn passes() {
+        assert_eq!(
+            findings(
+                "NP002",
+                r"
+podSelector: {}
+ingress: [{from: [{podSelector: {}}], ports: [{port: 80, protocol: TCP}]}]
+"
+                .trim_start()
+            ),
+            ""
+        );
+    }
+
+    #[test]
+    fn fixes() {
+        insta::assert_snapshot!(fixed("NP002", r#"
+podselector: {} # all
+ingress:
+- "form": [{podSelector: {}}]
+  ports: []
+- from: []
+  form: []
+"#.trim_start()), @r#"
+        podSelector: {} # all
+        ingress:
+        - "from": [{podSelector: {}}]
+          ports: []
+        - from: []
+          form: []
+        "#);
+    }
+}

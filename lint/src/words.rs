@@ -1,0 +1,63 @@
+//! Words for messages.
+
+use netpol_policy::model::{LabelSelector, METADATA_NAME, Pod};
+
+/// A namespace selector in words: `namespace shop`, `namespaces team=shop`, `every namespace`.
+pub(crate) fn namespaces(selector: &LabelSelector) -> String {
+    if selector.is_everything() {
+        return "every namespace".to_owned();
+    }
+    match only_name(selector) {
+        Some(name) => format!("namespace {name}"),
+        None => format!("namespaces {selector}"),
+    }
+}
+
+/// The name of the only namespace that a selector can match, when it asks for the name and nothing else.
+pub(crate) fn only_name(selector: &LabelSelector) -> Option<&str> {
+    let mut requirements = selector.requirements();
+    let (requirement, None) = (requirements.next()?, requirements.next()) else { return None };
+    let mut values = requirement.values();
+    match (requirement.key().as_str(), requirement.operator(), values.next(), values.next()) {
+        (METADATA_NAME, "In", Some(value), None) => Some(value.as_str()),
+        _ => None,
+    }
+}
+
+/// The names of some pods: `a, b and 3 more`; `none` when there are none.
+pub(crate) fn pod_names<'p>(pods: impl Iterator<Item = &'p Pod>) -> String {
+    let (mut names, mut more) = (Vec::new(), 0);
+    for pod in pods {
+        if names.len() < 3 {
+            names.push(pod.name.to_string());
+        } else {
+            more += 1;
+        }
+    }
+    match (names.len(), more) {
+        (0, _) => "none".to_owned(),
+        (_, 0) => list(&names),
+        _ => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// `a, b and c`.
+pub(crate) fn list<S: AsRef<str>>(words: &[S]) -> String {
+    let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists() {
+        assert_eq!(list(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(list::<&str>(&[]), "");
+    }
+}

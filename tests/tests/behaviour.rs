@@ -1,5 +1,0 @@
-//! What the agent promises, one by one, through the data path.
-
-mod lifecycle;
-mod packets;
-mod revocation;
