@@ -1,2 +1,7 @@
 //! An eBPF agent that enforces Kubernetes NetworkPolicies.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    netpol_enforcer::commands::main()
+}

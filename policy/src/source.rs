@@ -12,8 +12,8 @@ mod manifest;
 mod policy;
 mod problem;
 
-pub use lower::nearest;
 pub use load::{Loaded, cluster, load};
+pub use lower::nearest;
 pub use manifest::{Content, Manifest, Object, WorkloadSource};
 pub use policy::{
     Expression, Field, IpBlockSource, Item, List, ListStyle, ObjectMeta, PeerSource, PolicySource,

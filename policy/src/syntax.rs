@@ -15,6 +15,7 @@ mod limits;
 mod lines;
 mod node;
 mod parse;
+mod quick;
 mod scalar;
 
 pub use error::{SyntaxError, SyntaxErrorKind};
@@ -46,7 +47,7 @@ pub fn read_within<'t>(text: &'t str, limits: &Limits) -> Stream<'t> {
     if let Some(error) = encoding::refuse(text, limits) {
         return Stream { errors: vec![error], ..Stream::default() };
     }
-    parse::parse(text, limits)
+    quick::parse(text, limits).unwrap_or_else(|| parse::parse(text, limits))
 }
 
 /// The text in some bytes, or a located error: only UTF-8 is read. A leading byte order mark is fine.

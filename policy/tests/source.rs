@@ -437,3 +437,37 @@ fn json() {
     let policy = read(text);
     assert_eq!(problems(text, &policy.problems), [r#"InvalidPort spec.ingress[0].ports[1].port "\"81\"""#]);
 }
+
+/// A hostile policy says no more than anyone would read.
+#[test]
+fn problems_are_bounded() {
+    let (_, policy) = with_spec(&format!("ingress: [{}]", "null, ".repeat(50_000)));
+    assert_eq!(policy.problems.len(), 1_000);
+    assert_eq!(policy.model, None);
+}
+
+const WHOLE: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  namespace: x\n  labels: {a: b}\nspec:\n  podSelector: &s\n    matchLabels: {app: web}\n    matchExpressions:\n    - {key: tier, operator: In, values: [a, b]}\n    - {key: old, operator: DoesNotExist}\n  policyTypes: [Ingress, Egress]\n  ingress:\n  - from:\n    - podSelector: *s\n      namespaceSelector: {}\n    - ipBlock:\n        cidr: 10.0.0.0/8\n        except: [10.1.0.0/16]\n    ports:\n    - {port: 80, endPort: 90, protocol: TCP}\n    - port: http\n  egress:\n  - to:\n    - <<: {podSelector: {}}\n---\nkind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{ports: [{containerPort: 80}]}]}, status: {podIPs: [{ip: 10.0.0.1}]}}\n- {apiVersion: v1, kind: Service, metadata: {name: s}, spec: {selector: {a: b}, ports: [{port: 1, targetPort: x}]}}\n";
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2_000))]
+
+    /// Whatever happens to a manifest, places are inside the text, and a problem that rejects leaves no model.
+    #[test]
+    fn mutated(edits in proptest::collection::vec((0..2000usize, 0..12usize, "(null|\\{\\}|\\[\\]|'|é|: |- |1|-1|\n  |\\*s|a: 1, ){0,2}"), 1..5)) {
+        let mut text = WHOLE.to_owned();
+        for (at, cut, insert) in edits {
+            let start = text.floor_char_boundary(at % text.len().max(1));
+            let end = text.ceil_char_boundary((start + cut).min(text.len()));
+            text.replace_range(start..end, &insert);
+        }
+        let manifest = Manifest::read(&text, "default");
+        for policy in manifest.policies() {
+            for problem in &policy.problems {
+                assert!(text.get(problem.span.range()).is_some(), "{problem:?} in {text}");
+                let repeated = problem.kind == ProblemKind::InvalidEnum && problem.related.is_some();
+                assert!(!problem.kind.rejects() || repeated || policy.model.is_none(), "{problem:?} in {text}");
+            }
+        }
+        netpol_policy::source::cluster([&manifest]);
+    }
+}

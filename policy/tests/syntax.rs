@@ -283,6 +283,15 @@ fn templates_in_quotes_and_comments_are_text() {
 }
 
 #[test]
+fn other_templates_are_text() {
+    let alert = "kind: PrometheusRule\nsummary: pod {{ $labels.pod }} of {{ .Labels.app }} is down\n";
+    assert!(one(alert).contains("pod {{ $labels.pod }}"));
+    for text in ["a: x-{{ include \"name\" . }}\n", "kind: NetworkPolicy\na: x-{{ name }}\n"] {
+        assert_eq!(syntax::read(text).errors[0].kind, SyntaxErrorKind::HelmTemplate, "{text}");
+    }
+}
+
+#[test]
 fn broken_documents_keep_their_number() {
     let stream = syntax::read("a: 1\n---\nb: [\n---\nc: 3\n");
     assert_eq!(stream.errors[0].document, 1);
@@ -322,6 +331,7 @@ fn hostile_texts_are_bounded() {
         (&long, Limits { bytes: 4_999, ..Limits::default() }),
     ];
     let start = std::time::Instant::now();
+    assert_eq!(syntax::read(&"a".repeat(100 << 20)).errors[0].kind, SyntaxErrorKind::Limit);
     for (text, limits) in cases {
         let stream = syntax::read_within(text, &limits);
         assert_eq!(stream.errors[0].kind, SyntaxErrorKind::Limit, "{}", &text[..60]);

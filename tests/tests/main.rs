@@ -1,4 +1,7 @@
 //! Everything that touches the kernel: the lab itself, the scenarios, the agent's behaviour, the differential test.
 
+mod behaviour;
+mod common;
+mod differential;
 mod lab;
 mod scenarios;

@@ -18,6 +18,6 @@ pub(super) use metadata::{Metadata, metadata};
 pub(super) use path::Path;
 pub(super) use pod::{pod, template};
 pub(super) use policy::policy;
-pub use suggest::nearest;
 pub(super) use service::{endpoint_slice, service};
+pub use suggest::nearest;
 pub(super) use topology::{namespace, node};

@@ -114,6 +114,11 @@ impl<'t> Builder<'t> {
         self.last_end = offset;
     }
 
+    /// Where the content so far ends.
+    pub(super) fn position(&self) -> u32 {
+        self.last_end
+    }
+
     /// The finished document.
     pub(super) fn finish(&mut self, index: usize) -> Document<'t> {
         let root = self.root.unwrap_or_else(|| {

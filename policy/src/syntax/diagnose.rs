@@ -42,8 +42,13 @@ pub(super) fn misread(text: &str, document: &Document<'_>) -> Option<Fault> {
     let range = document.span.range();
     let content = text.get(range.clone())?;
     if memchr::memmem::find(content.as_bytes(), b"{{").is_some() {
-        let template = document.nodes.iter().find(|node| {
-            matches!(&node.data, Data::Scalar { text, style: ScalarStyle::Plain, .. } if text.contains("{{"))
+        // Alerting rules and workflows have templates of their own in texts that are fine as they are.
+        let is_policy = document.root().get("kind").and_then(Node::as_str) == Some("NetworkPolicy");
+        let template = document.nodes.iter().find(|node| match &node.data {
+            Data::Scalar { text, style: ScalarStyle::Plain, .. } => {
+                text.contains("{{") && (is_policy || is_helm(text))
+            }
+            _ => false,
         });
         if let Some(node) = template {
             let at = memchr::memmem::find(&text.as_bytes()[node.span.range()], b"{{").unwrap_or_default();
@@ -67,6 +72,26 @@ pub(super) fn explain(text: &str, fault: Fault) -> Fault {
         }
     }
     fault
+}
+
+/// Whether an action of a template is one that charts are written with.
+fn is_helm(text: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        ".Values",
+        ".Release",
+        ".Chart",
+        ".Capabilities",
+        ".Files",
+        ".Template",
+        "include ",
+        "template ",
+        "toYaml ",
+        "if ",
+        "range ",
+        "with ",
+    ];
+    let mut actions = text.split("{{").skip(1).map(|action| action.trim_start_matches(['-', ' ', '(']));
+    actions.any(|action| WORDS.iter().any(|word| action.starts_with(word)))
 }
 
 fn helm(text: &str, at: usize) -> Fault {

@@ -10,6 +10,7 @@ use super::scalar::Tag;
 use super::{Stream, SyntaxError};
 use crate::span::Span;
 
+/// Reads a text with the full parser.
 pub(super) fn parse<'t>(text: &'t str, limits: &Limits) -> Stream<'t> {
     let nesting = u32::try_from(limits.depth).unwrap_or(u32::MAX).saturating_add(1);
     let options = granit_parser::options! {
@@ -20,14 +21,7 @@ pub(super) fn parse<'t>(text: &'t str, limits: &Limits) -> Stream<'t> {
         block_nesting_limit: nesting as usize,
     };
     let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut reader = Reader {
-        text,
-        builder: Builder::new(text, limits),
-        stream: Stream::default(),
-        index: 0,
-        open: false,
-        fault: None,
-    };
+    let mut reader = Reader::new(text, limits);
     loop {
         match parser.next_event() {
             None => break,
@@ -48,19 +42,22 @@ pub(super) fn parse<'t>(text: &'t str, limits: &Limits) -> Stream<'t> {
     stream
 }
 
-struct Reader<'t> {
+/// Collects documents.
+pub(super) struct Reader<'t> {
     text: &'t str,
-    builder: Builder<'t>,
-    stream: Stream<'t>,
+    pub(super) builder: Builder<'t>,
+    pub(super) stream: Stream<'t>,
     /// Of the next document to finish.
     index: usize,
-    /// Between the start and the end of a document.
-    open: bool,
     /// What the open document is refused for.
     fault: Option<Fault>,
 }
 
 impl<'t> Reader<'t> {
+    pub(super) fn new(text: &'t str, limits: &Limits) -> Self {
+        Self { text, builder: Builder::new(text, limits), stream: Stream::default(), index: 0, fault: None }
+    }
+
     fn event(&mut self, event: Event<'t>, raw: &RawSpan) {
         let span = place(raw);
         match event {
@@ -69,7 +66,6 @@ impl<'t> Reader<'t> {
                 // An explicit start covers its `---`; an implicit one is empty or lies on the first character.
                 let marker = self.text[span.range()].starts_with("---");
                 self.builder.start(if marker { span.end } else { span.start });
-                self.open = true;
             }
             Event::DocumentEnd => self.finish(),
             // The document is lost; its end is all that matters.
@@ -109,11 +105,11 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn finish(&mut self) {
+    /// Takes the document that the builder has put together.
+    pub(super) fn finish(&mut self) {
         if let Some(fault) = self.fault.take() {
             return self.broken(fault);
         }
-        self.open = false;
         let document = self.builder.finish(self.index);
         match diagnose::misread(self.text, &document) {
             Some(fault) => self.broken(fault),
@@ -137,7 +133,6 @@ impl<'t> Reader<'t> {
             help: (!fault.help.is_empty()).then(|| fault.help.into()),
         });
         self.index += 1;
-        self.open = false;
     }
 }
 

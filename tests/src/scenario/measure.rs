@@ -67,26 +67,7 @@ pub fn outcomes(running: &RunningCluster, flows: &[(Flow, Duration)], family: Fa
 /// Tries flows over both families and lists those that don't do what is expected.
 #[must_use]
 pub fn mismatches(running: &RunningCluster, flows: &[(Flow, Verdict)], patience: Patience) -> Vec<Mismatch> {
-    let possible = flows.iter().filter(|(flow, _)| is_possible(running, flow)).collect::<Vec<_>>();
-    let mut probes = Vec::new();
-    for family in Family::BOTH {
-        probes.extend(possible.iter().map(|(flow, verdict)| {
-            let patience = if *verdict == Verdict::Open { patience.open } else { patience.closed };
-            (family, flow, *verdict, probe_of(running, flow, family, patience))
-        }));
-    }
-    let outcomes = probe::run(&probes.iter().map(|(.., probe)| *probe).collect::<Vec<_>>());
-    let pairs = probes.into_iter().zip(outcomes);
-    let wrong =
-        pairs.filter(|((_, flow, expected, _), outcome)| !is_as_expected(running, flow, *expected, outcome));
-    wrong
-        .map(|((family, flow, expected, _), outcome)| Mismatch {
-            flow: flow.clone(),
-            family,
-            expected,
-            outcome,
-        })
-        .collect()
+    disagreements(running, &over_both(flows), patience)
 }
 
 /// Tries flows until all of them do what is expected, or the time is over; what comes back is the last attempt's list.
@@ -96,15 +77,54 @@ pub fn mismatches_within(
     flows: &[(Flow, Verdict)],
     time: Duration,
 ) -> Vec<Mismatch> {
+    disagreements_within(running, &over_both(flows), time)
+}
+
+/// [`mismatches_within`] where the families may differ in what is expected.
+#[must_use]
+pub fn disagreements_within(
+    running: &RunningCluster,
+    flows: &[(Flow, Family, Verdict)],
+    time: Duration,
+) -> Vec<Mismatch> {
     let deadline = Instant::now() + time;
     // Short attempts first: a change takes a moment to reach the data path.
     let hasty = Patience { open: Duration::from_millis(300), closed: Patience::TEST.closed };
     while Instant::now() < deadline {
-        if mismatches(running, flows, hasty).is_empty() {
+        if disagreements(running, flows, hasty).is_empty() {
             return Vec::new();
         }
     }
-    mismatches(running, flows, Patience::TEST)
+    disagreements(running, flows, Patience::TEST)
+}
+
+fn over_both(flows: &[(Flow, Verdict)]) -> Vec<(Flow, Family, Verdict)> {
+    let each = |family| flows.iter().map(move |(flow, verdict)| (flow.clone(), family, *verdict));
+    Family::BOTH.into_iter().flat_map(each).collect()
+}
+
+fn disagreements(
+    running: &RunningCluster,
+    flows: &[(Flow, Family, Verdict)],
+    patience: Patience,
+) -> Vec<Mismatch> {
+    let possible = flows.iter().filter(|(flow, ..)| is_possible(running, flow)).collect::<Vec<_>>();
+    let probes = possible.iter().map(|(flow, family, verdict)| {
+        let patience = if *verdict == Verdict::Open { patience.open } else { patience.closed };
+        probe_of(running, flow, *family, patience)
+    });
+    let outcomes = probe::run(&probes.collect::<Vec<_>>());
+    let pairs = possible.into_iter().zip(outcomes);
+    let wrong =
+        pairs.filter(|((flow, _, expected), outcome)| !is_as_expected(running, flow, *expected, outcome));
+    wrong
+        .map(|((flow, family, expected), outcome)| Mismatch {
+            flow: flow.clone(),
+            family: *family,
+            expected: *expected,
+            outcome,
+        })
+        .collect()
 }
 
 fn is_as_expected(running: &RunningCluster, flow: &Flow, expected: Verdict, outcome: &Outcome) -> bool {

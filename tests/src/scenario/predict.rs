@@ -1,16 +1,56 @@
 //! What the evaluator says of a flow.
 
+use std::ffi::OsString;
+use std::fs;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::path::Path;
 
+use anyhow::{Context as _, Result};
 use netpol_policy::evaluate::{Endpoint, Evaluator, Flow as PolicyFlow};
 use netpol_policy::model::{Cluster, Protocol, Traffic};
+use netpol_policy::source::{self, Content, Manifest};
 
 use super::Verdict;
 use super::flow::{Destination, Flow, Source};
 use crate::cluster::running::RunningCluster;
 use crate::lab::address::{self, Family};
 use crate::probe::server::{Port, Transport};
+
+/// The objects of a directory, as `policy/` reads them.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What counts.
+    pub cluster: Cluster,
+    /// The names of files that can't be read, or hold a policy that is none.
+    pub refused: Vec<OsString>,
+}
+
+/// Reads a directory of manifests.
+///
+/// # Errors
+/// When a file can't be opened.
+pub fn load(directory: &Path) -> Result<Loaded> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))? {
+        let entry = entry?;
+        texts.push((entry.file_name(), fs::read_to_string(entry.path())?));
+    }
+    texts.sort();
+    let loaded = source::load(texts, "default");
+    let refused =
+        loaded.manifests.into_iter().filter(|(_, manifest)| is_refused(manifest)).map(|(name, _)| name);
+    Ok(Loaded { cluster: loaded.cluster, refused: refused.collect() })
+}
+
+fn is_refused(manifest: &Manifest) -> bool {
+    let broken = manifest.objects.iter().any(|object| match &object.content {
+        Content::Policy(policy) => policy.model.is_none(),
+        Content::Broken => true,
+        _ => false,
+    });
+    broken || !manifest.errors.is_empty()
+}
 
 /// The evaluator's verdict; `None` for a Service whose endpoints don't share one, because chance decides there.
 ///

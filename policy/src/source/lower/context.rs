@@ -10,6 +10,9 @@ use crate::syntax::{Entry, Kind, Node, Style, Value};
 use super::path::Path;
 use super::suggest;
 
+/// The most problems that one object reports.
+const MOST_PROBLEMS: usize = 1_000;
+
 /// Collects problems.
 #[derive(Default)]
 pub(in crate::source) struct Context {
@@ -46,6 +49,10 @@ impl Context {
         path: &Path<'_>,
         message: impl Into<Box<str>>,
     ) -> &mut Problem {
+        // Nobody reads more, and a hostile text must not fill the memory with them.
+        if self.problems.len() == MOST_PROBLEMS {
+            self.problems.pop();
+        }
         let path = path.to_string().into();
         self.problems.push(Problem { kind, span, related: None, path, message: message.into(), help: None });
         let last = self.problems.len() - 1;

@@ -1,0 +1,125 @@
+//! What a program knows besides the packet: settings, epoch, mark, time.
+
+use aya_ebpf::{bindings::__sk_buff, helpers::bpf_ktime_get_coarse_ns};
+use netpol_enforcer_common::{
+    Address, bank_of,
+    config::Config,
+    conntrack::tick,
+    endpoint::{Endpoint, Sets},
+    mark,
+};
+
+use crate::maps;
+
+/// The surroundings of one packet.
+pub struct Context {
+    /// The packet.
+    pub skb: *mut __sk_buff,
+    /// The settings.
+    pub config: &'static Config,
+    /// Read once per packet, so that everything is looked up in the same bank.
+    pub epoch: u32,
+    /// The link.
+    pub ifindex: u32,
+    /// The field of the mark that belongs to us, as it was on arrival.
+    pub mark: u32,
+    /// See [`tick`].
+    pub now: u32,
+}
+
+impl Context {
+    /// `None` only if the settings' map could not be read, which can't happen.
+    #[inline(always)]
+    pub fn new(skb: *mut __sk_buff) -> Option<Self> {
+        let config = maps::CONFIG.get(0)?;
+        let epoch = *maps::EPOCH.get(0)?;
+        let (mark, ifindex) = unsafe { ((*skb).mark, (*skb).ifindex) };
+        Some(Self {
+            skb,
+            config,
+            epoch,
+            ifindex,
+            mark: mark::field(mark, config.mark_mask, config.mark_shift),
+            now: tick(unsafe { bpf_ktime_get_coarse_ns() }),
+        })
+    }
+
+    /// Whether the agent has configured the programs.
+    #[inline(always)]
+    pub fn ready(&self) -> bool {
+        self.config.mark_mask != 0
+    }
+
+    /// The endpoint behind a link, if there is a programmed state at all.
+    #[inline(always)]
+    pub fn endpoint(&self, ifindex: u32) -> Option<&'static Endpoint> {
+        if self.epoch == 0 {
+            return None;
+        }
+        unsafe { maps::ENDPOINTS.get(&ifindex) }
+    }
+
+    /// The endpoint with a slot.
+    #[inline(always)]
+    pub fn endpoint_of_slot(&self, slot: u32) -> Option<&'static Endpoint> {
+        let ifindex = *maps::SLOTS.get(slot)?;
+        if ifindex == 0 {
+            return None;
+        }
+        self.endpoint(ifindex).filter(|endpoint| u32::from(endpoint.slot) == slot)
+    }
+
+    /// The sets that decide for an endpoint in this epoch.
+    #[inline(always)]
+    pub fn sets(&self, endpoint: &Endpoint) -> Sets {
+        if bank_of(self.epoch) == 0 { endpoint.sets[0] } else { endpoint.sets[1] }
+    }
+
+    /// The slot in the mark; 0: none.
+    #[inline(always)]
+    pub fn slot(&self) -> u32 {
+        self.mark >> mark::SLOT_SHIFT
+    }
+
+    /// Whether the packet came from a pod's veth.
+    #[inline(always)]
+    pub fn forwarded(&self) -> bool {
+        self.mark & mark::FORWARDED != 0
+    }
+
+    /// Whether the egress verdict is still to be given.
+    #[inline(always)]
+    pub fn deferred(&self) -> bool {
+        self.mark & mark::DEFER != 0
+    }
+
+    /// Writes our field of the packet's mark.
+    #[inline(always)]
+    pub fn set_mark(&self, field: u32) {
+        unsafe {
+            let old = (*self.skb).mark;
+            (*self.skb).mark = mark::with_field(old, self.config.mark_mask, self.config.mark_shift, field);
+        }
+    }
+
+    /// Whether the node itself sent the packet: not a pod, not forwarded from elsewhere, and with an address of the node.
+    ///
+    /// The address alone would not do, because forwarded packets may be translated to the node's address. Nor would
+    /// `skb->sk`, which is set on packets that a bridge passes on from a local namespace.
+    #[inline(always)]
+    pub fn from_node(&self, source: &Address) -> bool {
+        !self.forwarded() && unsafe { (*self.skb).ingress_ifindex } == 0 && is_node(source)
+    }
+
+    /// The packet's length in bytes.
+    #[inline(always)]
+    pub fn length(&self) -> u32 {
+        unsafe { (*self.skb).len }
+    }
+}
+
+/// Whether an address is this node's own.
+#[inline(always)]
+pub fn is_node(address: &Address) -> bool {
+    unsafe { maps::NODE_ADDRESSES.get(address) }.is_some()
+}

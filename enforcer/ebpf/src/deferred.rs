@@ -1,0 +1,121 @@
+//! The egress verdict that had to wait for the translation of the destination.
+
+use aya_ebpf::{bindings::__sk_buff, helpers::bpf_get_hash_recalc};
+use netpol_enforcer_common::{
+    Direction,
+    conntrack::{Flow, Link, LinkKey},
+    endpoint::{Endpoint, SET_NONE},
+    event::DEFERRED,
+    mark,
+    reason::Reason,
+};
+
+use crate::{
+    DROP, PASS,
+    context::Context,
+    evaluate::{Question, Verdict, open_translated},
+    flow, fragment,
+    maps::{self, Scratch, scratch},
+    packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse, part},
+    telemetry::{Subject, conclude},
+    track,
+};
+
+/// On a link that is no pod's. `offset`: the length of the link-layer header.
+#[inline(always)]
+pub fn run(skb: *mut __sk_buff, offset: u32) -> i32 {
+    let Some(context) = Context::new(skb) else { return PASS };
+    // With no settings there is no mask, and nothing can have been marked.
+    if !context.deferred() {
+        return PASS;
+    }
+    let Some(scratch) = (unsafe { scratch() }) else { return DROP };
+    let packet = &mut scratch.packet;
+    packet.ether_type = u16::from_be(unsafe { (*skb).protocol } as u16);
+    let ip = matches!(packet.ether_type, ETHERTYPE_IPV4 | ETHERTYPE_IPV6);
+    if !ip || !parse(skb, offset, packet) {
+        let subject = Subject { generation: 0, slot: 0, direction: Direction::Egress as u8, flags: DEFERRED };
+        let mut verdict = Verdict::new();
+        verdict.set(if ip { Reason::Malformed } else { Reason::EtherType });
+        return conclude(&context, packet, &verdict, &subject);
+    }
+    decide(&context, scratch)
+}
+
+/// Decides a packet that carries a deferred mark, and takes the deferral from the mark if it may pass: the same packet may leave through
+/// another link after this one, in a tunnel's outer header.
+#[inline(never)]
+pub fn decide(context: &Context, scratch: &mut Scratch) -> i32 {
+    let Scratch { packet, question, .. } = scratch;
+    let mut subject = Subject {
+        generation: 0,
+        slot: context.slot() as u16,
+        direction: Direction::Egress as u8,
+        flags: DEFERRED,
+    };
+    question.verdict = Verdict::new();
+    match context.endpoint_of_slot(context.slot()) {
+        Some(endpoint) => {
+            subject.generation = endpoint.generation;
+            translated(context, endpoint, packet, question);
+        }
+        None => question.verdict.set(Reason::SlotUnknown),
+    }
+    if question.verdict.allows() {
+        context.set_mark(context.mark & !mark::DEFER);
+    }
+    conclude(context, packet, &question.verdict, &subject)
+}
+
+#[inline(always)]
+fn translated(context: &Context, endpoint: &Endpoint, packet: &mut Packet, question: &mut Question) {
+    if endpoint.owns(&packet.destination) {
+        return question.verdict.set(Reason::Itself);
+    }
+    if context.sets(endpoint).egress == SET_NONE {
+        return question.verdict.set(Reason::NotIsolated);
+    }
+    if packet.part != part::WHOLE {
+        fragment::resolve(context, endpoint.generation, packet, Direction::Egress);
+    }
+    if packet.kind == kind::BROKEN {
+        question.verdict.reason = u32::from(packet.broken);
+        return;
+    }
+    question.key = flow::key(endpoint.generation, packet, Direction::Egress);
+    question.flow = Flow::default();
+    if packet.kind < kind::REPLY
+        && let Some(flow) = flow::find(&question.key, context.config, context.now)
+    {
+        if flow::approved(flow, Direction::Egress) == context.epoch {
+            let flags = flow::flags_after(flow.flags, packet, false);
+            flow::touch(flow, context.now, flags);
+            return question.verdict.set(Reason::Established);
+        }
+        question.flow = *flow;
+    }
+    open_translated(context, endpoint, question);
+    question.verdict.news = flow::approved(&question.flow, Direction::Egress) == 0;
+    link(context, packet, question);
+    if question.verdict.allows() && packet.kind < kind::REPLY {
+        flow::approve(&mut question.flow, Direction::Egress, context.epoch);
+        question.flow.last_seen = context.now;
+        question.flow.flags = flow::flags_after(question.flow.flags, packet, false);
+        track::store(context, endpoint, question);
+    }
+}
+
+/// Notes where the flow went, for the replies, which only show where it was sent.
+#[inline(always)]
+fn link(context: &Context, packet: &Packet, question: &Question) {
+    let key =
+        LinkKey { generation: question.key.generation, hash: unsafe { bpf_get_hash_recalc(context.skb) } };
+    let link = Link {
+        address: packet.destination,
+        port: packet.destination_port,
+        protocol: packet.protocol,
+        reserved: 0,
+    };
+    // Without the note replies pass as long as the pod's own packets do.
+    let _ = maps::LINKS.insert(&key, &link, 0);
+}

@@ -1,0 +1,101 @@
+//! Keys and life of tracked flows.
+
+use netpol_enforcer_common::{
+    Direction,
+    config::Config,
+    conntrack::{CLOSING, Flow, FlowKey, SEEN_REPLY, ticks},
+};
+
+use crate::{
+    maps,
+    packet::{ICMP, ICMPV6, Packet, TCP, UDP, kind},
+};
+
+/// The key of the flow to which a packet belongs that travels in a direction.
+#[inline(always)]
+pub fn key(generation: u32, packet: &Packet, direction: Direction) -> FlowKey {
+    let echo = matches!(packet.kind, kind::OPENING | kind::REPLY)
+        && (packet.protocol == ICMP || packet.protocol == ICMPV6);
+    let outward = matches!(direction, Direction::Egress);
+    let (local, remote) =
+        if outward { (packet.source, packet.destination) } else { (packet.destination, packet.source) };
+    let (local_port, remote_port) = if outward || echo {
+        (packet.source_port, packet.destination_port)
+    } else {
+        (packet.destination_port, packet.source_port)
+    };
+    FlowKey {
+        generation,
+        local,
+        remote,
+        local_port,
+        remote_port,
+        protocol: packet.protocol,
+        reserved: [0; 3],
+    }
+}
+
+/// The flow with a key, unless it has expired.
+#[inline(always)]
+pub fn find(key: &FlowKey, config: &Config, now: u32) -> Option<&'static mut Flow> {
+    let flow = unsafe { &mut *maps::CONNTRACK.get_ptr_mut(key)? };
+    // Another CPU may have stamped it a moment after this one read the clock.
+    let age = now.wrapping_sub(flow.last_seen) as i32;
+    (age <= timeout(config, key.protocol, flow.flags) as i32).then_some(flow)
+}
+
+#[inline(always)]
+fn timeout(config: &Config, protocol: u8, flags: u32) -> u32 {
+    ticks(match protocol {
+        TCP if flags & CLOSING != 0 => config.tcp_fin,
+        TCP if flags & SEEN_REPLY != 0 => config.tcp_established,
+        TCP => config.tcp_syn,
+        UDP => config.udp,
+        ICMP | ICMPV6 => config.icmp,
+        _ => config.other,
+    })
+}
+
+/// The epoch at which opening a flow from a direction was approved; 0: never.
+#[inline(always)]
+pub fn approved(flow: &Flow, opened: Direction) -> u32 {
+    match opened {
+        Direction::Ingress => flow.approved[0],
+        Direction::Egress => flow.approved[1],
+    }
+}
+
+/// Sets what [`approved`] returns.
+#[inline(always)]
+pub fn approve(flow: &mut Flow, opened: Direction, epoch: u32) {
+    match opened {
+        Direction::Ingress => flow.approved[0] = epoch,
+        Direction::Egress => flow.approved[1] = epoch,
+    }
+}
+
+/// The flags of a flow after a packet.
+#[inline(always)]
+pub fn flags_after(flags: u32, packet: &Packet, reply: bool) -> u32 {
+    let flags = if reply || packet.kind == kind::MIDDLE { flags | SEEN_REPLY } else { flags };
+    if packet.closing != 0 {
+        flags | CLOSING
+    } else if packet.kind == kind::OPENING && packet.protocol == TCP {
+        // The port is used again: a new connection.
+        flags & !(CLOSING | SEEN_REPLY)
+    } else {
+        flags
+    }
+}
+
+/// Notes that a packet of the flow was seen. Only this is written in place, and only if it changes something: the memory is shared by all
+/// CPUs, and might even belong to another flow by now. What grants anything is written under its key.
+#[inline(always)]
+pub fn touch(flow: &mut Flow, now: u32, flags: u32) {
+    if flow.last_seen != now {
+        flow.last_seen = now;
+    }
+    if flow.flags != flags {
+        flow.flags = flags;
+    }
+}

@@ -1,0 +1,125 @@
+//! Packets from a pod: anti-spoofing, then egress, unless it has to wait for the translation of the destination.
+
+use aya_ebpf::bindings::__sk_buff;
+use netpol_enforcer_common::{
+    Direction,
+    config::UNKNOWN_ALLOW,
+    endpoint::{Endpoint, SET_NONE},
+    mark,
+    reason::Reason,
+};
+
+use crate::{
+    DROP, PASS,
+    context::{Context, is_node},
+    maps::{Scratch, scratch},
+    neighbour,
+    packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, kind, load_halves, parse},
+    telemetry::{Subject, conclude},
+    track,
+};
+
+#[inline(always)]
+pub fn run(skb: *mut __sk_buff) -> i32 {
+    let Some(context) = Context::new(skb) else { return DROP };
+    let Some(scratch) = (unsafe { scratch() }) else { return DROP };
+    let mut subject = Subject { generation: 0, slot: 0, direction: Direction::Egress as u8, flags: 0 };
+    match context.endpoint(context.ifindex) {
+        Some(endpoint) => {
+            subject.generation = endpoint.generation;
+            subject.slot = endpoint.slot;
+            known(&context, endpoint, scratch);
+            if !context.ready() && scratch.question.verdict.reason != Reason::Neighbour as u32 {
+                scratch.question.verdict.set(Reason::Unready);
+            }
+            if scratch.question.verdict.allows() {
+                let defer = if scratch.question.verdict.defer { mark::DEFER } else { 0 };
+                context.set_mark(mark::FORWARDED | defer | u32::from(endpoint.slot) << mark::SLOT_SHIFT);
+            }
+        }
+        None => {
+            unknown(&context, scratch);
+            if scratch.question.verdict.allows() {
+                let defer = if scratch.question.verdict.defer { mark::DEFER } else { 0 };
+                context.set_mark(mark::FORWARDED | defer);
+            }
+        }
+    }
+    if scratch.question.verdict.reason == Reason::Neighbour as u32 && !context.ready() {
+        return PASS;
+    }
+    conclude(&context, &scratch.packet, &scratch.question.verdict, &subject)
+}
+
+/// The verdict on a packet of an endpoint that the agent has programmed.
+#[inline(always)]
+fn known(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch) {
+    let packet = &mut scratch.packet;
+    let verdict = &mut scratch.question.verdict;
+    let Some(header) = load_halves::<7>(context.skb, 0) else { return verdict.set(Reason::Malformed) };
+    packet.ether_type = u16::from_be(header[6]);
+    if !neighbour::mac_is_own([header[3], header[4], header[5]], endpoint) {
+        return verdict.set(Reason::Spoofed);
+    }
+    let tagged = unsafe { (*context.skb).vlan_present } != 0;
+    match packet.ether_type {
+        ETHERTYPE_ARP if !tagged => {
+            let own = neighbour::arp_is_own(context.skb, endpoint);
+            return verdict.set(if own { Reason::Neighbour } else { Reason::Spoofed });
+        }
+        ETHERTYPE_IPV4 | ETHERTYPE_IPV6 if !tagged => {}
+        _ => return verdict.set(other_ether_type(context, endpoint)),
+    }
+    if !parse(context.skb, ETHERNET_HEADER, packet) {
+        return verdict.set(Reason::Malformed);
+    }
+    if packet.kind == kind::NEIGHBOUR {
+        let own = neighbour::discovery_is_own(context.skb, packet, endpoint);
+        return verdict.set(if own { Reason::Neighbour } else { Reason::Spoofed });
+    }
+    if !endpoint.owns(&packet.source) {
+        return verdict.set(Reason::Spoofed);
+    }
+    track::decide(context, endpoint, scratch, Direction::Egress);
+}
+
+/// The verdict on what is neither ARP nor IP: policies can't speak of it.
+#[inline(always)]
+pub fn other_ether_type(context: &Context, endpoint: &Endpoint) -> Reason {
+    let sets = context.sets(endpoint);
+    if sets.ingress == SET_NONE && sets.egress == SET_NONE { Reason::NotIsolated } else { Reason::EtherType }
+}
+
+/// The verdict on a packet of a link that belongs to no known pod.
+#[inline(always)]
+fn unknown(context: &Context, scratch: &mut Scratch) {
+    let packet = &mut scratch.packet;
+    let verdict = &mut scratch.question.verdict;
+    verdict.set(if context.config.has(UNKNOWN_ALLOW) {
+        Reason::UnknownAllowed
+    } else {
+        Reason::UnknownEndpoint
+    });
+    let Some(header) = load_halves::<7>(context.skb, 0) else { return };
+    packet.ether_type = u16::from_be(header[6]);
+    if unsafe { (*context.skb).vlan_present } != 0 {
+        return;
+    }
+    match packet.ether_type {
+        ETHERTYPE_ARP => return verdict.set(Reason::Neighbour),
+        ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => {}
+        _ => return,
+    }
+    if verdict.allows() || !parse(context.skb, ETHERNET_HEADER, packet) {
+        return;
+    }
+    if packet.kind == kind::NEIGHBOUR {
+        if neighbour::discovery_is_harmless(packet) {
+            verdict.set(Reason::Neighbour);
+        }
+    } else if is_node(&packet.destination) {
+        // Deferred without a slot: it passes if it is delivered here, and nowhere else.
+        verdict.set(Reason::Node);
+        verdict.defer = true;
+    }
+}

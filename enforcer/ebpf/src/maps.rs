@@ -1,0 +1,102 @@
+//! The maps. Their meaning is documented in `netpol_enforcer_common::maps`.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    macros::map,
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+};
+use netpol_enforcer_common::{
+    Address,
+    config::Config,
+    conntrack::{Flow, FlowKey, Link, LinkKey},
+    endpoint::Endpoint,
+    fragment::{Fragment, FragmentKey},
+    identity::{CidrV4Key, CidrV6Key, IdentityKey},
+    maps::size,
+    policy::{PolicyKey, PolicyValue},
+    reason::{COUNTERS_LEN, Counter},
+    service::ServiceKey,
+};
+
+use crate::{
+    evaluate::{Question, Verdict},
+    packet::Packet,
+};
+
+#[map]
+pub static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
+
+#[map]
+pub static EPOCH: Array<u32> = Array::with_max_entries(1, 0);
+
+#[map]
+pub static ENDPOINTS: HashMap<u32, Endpoint> = HashMap::with_max_entries(size::ENDPOINTS, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static SLOTS: Array<u32> = Array::with_max_entries(size::SLOTS, 0);
+
+#[map]
+pub static IDENTITIES: HashMap<IdentityKey, u32> =
+    HashMap::with_max_entries(size::IDENTITIES, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static CIDRS_V4: LpmTrie<CidrV4Key, u32> = LpmTrie::with_max_entries(size::CIDRS_V4, 0);
+
+#[map]
+pub static CIDRS_V6: LpmTrie<CidrV6Key, u32> = LpmTrie::with_max_entries(size::CIDRS_V6, 0);
+
+#[map]
+pub static POLICIES: LpmTrie<PolicyKey, PolicyValue> = LpmTrie::with_max_entries(size::POLICIES, 0);
+
+#[map]
+pub static SERVICES: HashMap<ServiceKey, u32> = HashMap::with_max_entries(size::SERVICES, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static NODE_ADDRESSES: HashMap<Address, u32> =
+    HashMap::with_max_entries(size::NODE_ADDRESSES, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static CONNTRACK: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(size::CONNTRACK, 0);
+
+#[map]
+pub static LINKS: LruHashMap<LinkKey, Link> = LruHashMap::with_max_entries(size::LINKS, 0);
+
+#[map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, Fragment> = LruHashMap::with_max_entries(size::FRAGMENTS, 0);
+
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(size::EVENTS, 0);
+
+#[map]
+pub static COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(COUNTERS_LEN, 0);
+
+/// Working memory.
+///
+/// Not on the stack, which is small; and the verifier does not follow what is in a map, so that after parsing all packets are alike
+/// to it. Programs of one CPU do not interrupt each other: they run with bottom halves disabled.
+#[repr(C)]
+pub struct Scratch {
+    /// The packet at hand.
+    pub packet: Packet,
+    /// The packet within an ICMP error.
+    pub inner: Packet,
+    /// The verdict in the making.
+    pub question: Question,
+}
+
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// The working memory of this CPU.
+///
+/// # Safety
+///
+/// To be called once in a program.
+#[inline(always)]
+pub unsafe fn scratch() -> Option<&'static mut Scratch> {
+    let scratch = unsafe { &mut *SCRATCH.get_ptr_mut(0)? };
+    scratch.packet = Packet::empty();
+    scratch.question.verdict = Verdict::new();
+    scratch.question.flow = Flow { approved: [0; 2], last_seen: 0, hash: 0, flags: 0 };
+    Some(scratch)
+}

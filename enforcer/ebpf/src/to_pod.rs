@@ -1,0 +1,94 @@
+//! Packets to a pod: the sender's egress if it was deferred, then the pod's ingress.
+
+use aya_ebpf::bindings::__sk_buff;
+use netpol_enforcer_common::{Direction, config::UNKNOWN_ALLOW, endpoint::Endpoint, reason::Reason};
+
+use crate::{
+    DROP,
+    context::Context,
+    deferred,
+    evaluate::Verdict,
+    from_pod::other_ether_type,
+    maps::{Scratch, scratch},
+    packet::{
+        ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, load_halves, parse,
+    },
+    telemetry::{Subject, conclude},
+    track,
+};
+
+#[inline(always)]
+pub fn run(skb: *mut __sk_buff) -> i32 {
+    let Some(context) = Context::new(skb) else { return DROP };
+    let Some(scratch) = (unsafe { scratch() }) else { return DROP };
+    let mut subject = Subject { generation: 0, slot: 0, direction: Direction::Ingress as u8, flags: 0 };
+
+    let parsed = headers(&context, &mut scratch.packet);
+    if matches!(parsed, Parsed::Ip) && context.deferred() {
+        let result = deferred::decide(&context, scratch);
+        if result == DROP {
+            return DROP;
+        }
+        // The fragment's ports, if any, were those for the sender's verdict; they hold for this one.
+    }
+    match context.endpoint(context.ifindex) {
+        Some(endpoint) => {
+            subject.generation = endpoint.generation;
+            subject.slot = endpoint.slot;
+            known(&context, endpoint, &parsed, scratch);
+        }
+        None => unknown(&context, &parsed, scratch),
+    }
+    conclude(&context, &scratch.packet, &scratch.question.verdict, &subject)
+}
+
+/// What the headers up to the network's are.
+enum Parsed {
+    Neighbour,
+    Ip,
+    Other,
+    Malformed,
+}
+
+#[inline(always)]
+fn headers(context: &Context, packet: &mut Packet) -> Parsed {
+    let Some(header) = load_halves::<7>(context.skb, 0) else { return Parsed::Malformed };
+    packet.ether_type = u16::from_be(header[6]);
+    let tagged = unsafe { (*context.skb).vlan_present } != 0;
+    match packet.ether_type {
+        ETHERTYPE_ARP if !tagged => return Parsed::Neighbour,
+        ETHERTYPE_IPV4 | ETHERTYPE_IPV6 if !tagged => {}
+        _ => return Parsed::Other,
+    }
+    if !parse(context.skb, ETHERNET_HEADER, packet) {
+        return Parsed::Malformed;
+    }
+    if packet.kind == kind::NEIGHBOUR { Parsed::Neighbour } else { Parsed::Ip }
+}
+
+/// The verdict on a packet to an endpoint that the agent has programmed.
+#[inline(always)]
+fn known(context: &Context, endpoint: &Endpoint, parsed: &Parsed, scratch: &mut Scratch) {
+    let verdict = &mut scratch.question.verdict;
+    match parsed {
+        Parsed::Neighbour => verdict.set(Reason::Neighbour),
+        Parsed::Other => verdict.set(other_ether_type(context, endpoint)),
+        Parsed::Malformed => verdict.set(Reason::Malformed),
+        Parsed::Ip => {
+            track::decide(context, endpoint, scratch, Direction::Ingress);
+        }
+    }
+}
+
+/// The verdict on a packet to a link that belongs to no known pod.
+#[inline(always)]
+fn unknown(context: &Context, parsed: &Parsed, scratch: &mut Scratch) {
+    let source = scratch.packet.source;
+    scratch.question.verdict = Verdict::new();
+    scratch.question.verdict.set(match parsed {
+        Parsed::Neighbour => Reason::Neighbour,
+        Parsed::Ip if context.from_node(&source) => Reason::Node,
+        _ if context.config.has(UNKNOWN_ALLOW) => Reason::UnknownAllowed,
+        _ => Reason::UnknownEndpoint,
+    });
+}

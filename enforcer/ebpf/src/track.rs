@@ -1,0 +1,201 @@
+//! The verdict on a packet of an endpoint: established, or to be opened.
+
+use aya_ebpf::helpers::bpf_get_hash_recalc;
+use netpol_enforcer_common::{
+    Direction,
+    config::SKIP_UNISOLATED,
+    conntrack::{DEFERRED, Flow},
+    endpoint::{Endpoint, SET_NONE},
+    reason::Reason,
+};
+
+use crate::{
+    context::{Context, is_node},
+    evaluate::{Question, Verdict, open},
+    flow, fragment,
+    maps::{self, Scratch},
+    packet::{Packet, kind, parse_inner, part},
+};
+
+/// Decides a packet of an endpoint in the direction in which it travels. The answer is in `question.verdict`.
+#[inline(always)]
+pub fn decide(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, direction: Direction) -> bool {
+    let Scratch { packet, question, .. } = scratch;
+    let sets = context.sets(endpoint);
+    let untracked =
+        sets.ingress == SET_NONE && sets.egress == SET_NONE && context.config.has(SKIP_UNISOLATED);
+    if packet.part != part::WHOLE && !untracked {
+        fragment::resolve(context, endpoint.generation, packet, direction);
+    }
+    if untracked {
+        question.verdict = Verdict::new();
+        return question.verdict.answer(Reason::NotIsolated);
+    }
+    question.key = flow::key(endpoint.generation, packet, direction);
+    if packet.kind > kind::REPLY {
+        return decide_untracked(context, endpoint, scratch, direction);
+    }
+    if let Some(flow) = flow::find(&question.key, context.config, context.now) {
+        let own = packet.kind != kind::REPLY && flow::approved(flow, direction) == context.epoch;
+        if own || packet.kind != kind::OPENING && flow::approved(flow, direction.reverse()) == context.epoch {
+            let flags = flow::flags_after(flow.flags, packet, !own);
+            flow::touch(flow, context.now, flags);
+            question.verdict = Verdict::new();
+            question.verdict.defer =
+                own && matches!(direction, Direction::Egress) && flow.flags & DEFERRED != 0;
+            return question.verdict.answer(Reason::Established);
+        }
+        question.flow = *flow;
+    } else {
+        question.flow = Flow::default();
+    }
+    decide_anew(context, endpoint, scratch, direction)
+}
+
+/// The first packet of a flow, or the first since the last change of policy.
+#[inline(never)]
+fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, direction: Direction) -> bool {
+    let Scratch { packet, question, .. } = scratch;
+    let reverse = direction.reverse();
+    let tracked = question.flow.approved[0] | question.flow.approved[1] != 0;
+
+    // A reply, if the other side may still open the flow.
+    let mut answers = packet.kind != kind::OPENING && flow::approved(&question.flow, reverse) != 0;
+    // Towards the node everything passes at first, also what a translation then sends elsewhere. A connection
+    // from the node's address that is older than its entry would be judged there as if the pod had opened it.
+    if packet.kind == kind::MIDDLE && matches!(direction, Direction::Egress) && is_node(&question.key.remote)
+    {
+        answers = true;
+    }
+    if answers {
+        if open(context, endpoint, question, reverse, false) && question.verdict.track {
+            return remember(context, endpoint, packet, reverse, false, question);
+        }
+        flow::approve(&mut question.flow, reverse, 0);
+    }
+
+    if open(context, endpoint, question, direction, true) {
+        question.verdict.news = flow::approved(&question.flow, direction) == 0;
+        if question.verdict.track && packet.kind != kind::REPLY {
+            return remember(context, endpoint, packet, direction, true, question);
+        }
+        return true;
+    }
+
+    if packet.kind == kind::MIDDLE && !answers {
+        // The entry was lost, or there never was one: perhaps the other side opened the connection.
+        let denied = question.verdict;
+        if open(context, endpoint, question, reverse, false) && question.verdict.track {
+            question.verdict.news = true;
+            return remember(context, endpoint, packet, reverse, false, question);
+        }
+        question.verdict = denied;
+    }
+    if tracked {
+        // What can't be removed is stale and stays so.
+        let _ = maps::CONNTRACK.remove(&question.key);
+    }
+    false
+}
+
+/// Writes down that a flow was approved.
+#[inline(always)]
+fn remember(
+    context: &Context,
+    endpoint: &Endpoint,
+    packet: &Packet,
+    opened: Direction,
+    present: bool,
+    question: &mut Question,
+) -> bool {
+    let mut flow = question.flow;
+    flow::approve(&mut flow, opened, context.epoch);
+    flow.last_seen = context.now;
+    flow.flags = flow::flags_after(flow.flags, packet, !present);
+    if matches!(opened, Direction::Egress) && present {
+        flow.flags &= !DEFERRED;
+        if question.verdict.defer {
+            flow.flags |= DEFERRED;
+            flow.hash = unsafe { bpf_get_hash_recalc(context.skb) };
+        }
+    }
+    question.flow = flow;
+    store(context, endpoint, question)
+}
+
+/// Stores the question's flow. If that fails, an isolated endpoint is better off without the packet than with a flow whose
+/// replies would not pass.
+#[inline(always)]
+pub fn store(context: &Context, endpoint: &Endpoint, question: &mut Question) -> bool {
+    if maps::CONNTRACK.insert(&question.key, &question.flow, 0).is_err() {
+        let sets = context.sets(endpoint);
+        if sets.ingress != SET_NONE || sets.egress != SET_NONE {
+            return question.verdict.answer(Reason::ConntrackFull);
+        }
+    }
+    true
+}
+
+/// What is not part of a flow by its own header: ICMP errors and other ICMP, and what can't be parsed.
+#[inline(never)]
+fn decide_untracked(
+    context: &Context,
+    endpoint: &Endpoint,
+    scratch: &mut Scratch,
+    direction: Direction,
+) -> bool {
+    let Scratch { packet, inner, question } = scratch;
+    open(context, endpoint, question, direction, true);
+    question.verdict.news = true;
+    if packet.kind == kind::BROKEN {
+        let passes = [Reason::Itself as u32, Reason::Node as u32, Reason::NotIsolated as u32];
+        let reason = question.verdict.reason;
+        if reason != passes[0] && reason != passes[1] && reason != passes[2] {
+            question.verdict.reason = u32::from(packet.broken);
+        }
+        return question.verdict.allows();
+    }
+    if packet.kind == kind::ERROR && (!question.verdict.allows() || question.verdict.defer) {
+        let saved = question.verdict;
+        if related(context, endpoint, packet, inner, direction, question) {
+            question.verdict = Verdict::new();
+            question.verdict.set(Reason::Related);
+        } else {
+            question.verdict = saved;
+        }
+    }
+    question.verdict.allows()
+}
+
+/// Whether an ICMP error is about an allowed flow of the endpoint.
+#[inline(always)]
+fn related(
+    context: &Context,
+    endpoint: &Endpoint,
+    packet: &Packet,
+    inner: &mut Packet,
+    direction: Direction,
+    question: &mut Question,
+) -> bool {
+    *inner = Packet::empty();
+    if !parse_inner(context.skb, packet, inner) {
+        return false;
+    }
+    // The error goes to whoever sent the packet it is about, so that one travelled the other way.
+    if inner.source != packet.destination {
+        return false;
+    }
+    question.key = flow::key(endpoint.generation, inner, direction.reverse());
+    let Some(flow) = flow::find(&question.key, context.config, context.now) else { return false };
+    question.flow = *flow;
+    for opened in [Direction::Egress, Direction::Ingress] {
+        let approved = flow::approved(&question.flow, opened);
+        if approved == context.epoch {
+            return true;
+        }
+        if approved != 0 && open(context, endpoint, question, opened, false) {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,545 @@
+//! The agent's loop: what changes, what follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use ipnet::IpNet;
+use netpol_policy::model::{Cluster, WorkloadName};
+
+use crate::bind::{Behind, Found, bind};
+use crate::compile::{Clauses, Desired, Isolation, LocalNode, compile};
+use crate::kernel::{Attached, Direction, Flows, Hook, Hooks, Loaded, Maps, Settings, program_for};
+use crate::log;
+use crate::monitor::View;
+use crate::netlink::{Link, Netlink};
+use crate::report::{EndpointReport, IsolationReport, LinkReport, Report, SetReport};
+use crate::roles::{PodAddresses, Reason, Role, roles};
+use crate::source::{Complaint, Update};
+use crate::tables::{Gate, Programmer, Target, TargetEndpoint};
+
+/// What wakes the agent.
+#[derive(Debug)]
+pub enum Event {
+    /// A link or an address changed.
+    Links,
+    /// The source has news.
+    Source(Update),
+    /// Someone wants to see allowed flows, or nobody does any more.
+    TellAllowed(bool),
+    /// End, and leave everything in place.
+    Stop,
+}
+
+/// How the agent was told to work.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The node's name.
+    pub node: String,
+    /// Ranges of pod addresses beside those of the Node object.
+    pub pod_ranges: Vec<IpNet>,
+    /// Settings of the programs.
+    pub settings: Settings,
+    /// Where the report is written.
+    pub state_dir: PathBuf,
+}
+
+/// A running agent.
+pub struct Agent {
+    options: Options,
+    netlink: Netlink,
+    loaded: Loaded,
+    hooks: Hooks,
+    programmer: Programmer<Maps>,
+    flows: Flows,
+    view: Arc<RwLock<View>>,
+
+    cluster: Option<Arc<Cluster>>,
+    clauses: Clauses,
+    desired: Desired,
+    compiled_for: Option<(Arc<Cluster>, LocalNode)>,
+    bound: BTreeMap<u32, WorkloadName>,
+    target: Option<Target>,
+    report: Report,
+    retry: bool,
+    unbound_since: BTreeMap<u32, Instant>,
+    next_collection: Instant,
+}
+
+/// How often everything is looked at, whether or not there was an event.
+const RECONCILE: Duration = Duration::from_secs(3);
+/// How often a new veth is looked at whose pod has no address yet, and for how long.
+const UNBOUND_POLL: Duration = Duration::from_millis(20);
+const UNBOUND_PATIENCE: Duration = Duration::from_secs(5);
+/// How often flows of endpoints that are gone are removed.
+const COLLECT: Duration = Duration::from_secs(30);
+
+impl Agent {
+    /// An agent with everything that it works on.
+    pub fn new(
+        options: Options,
+        netlink: Netlink,
+        loaded: Loaded,
+        hooks: Hooks,
+        programmer: Programmer<Maps>,
+        flows: Flows,
+        view: Arc<RwLock<View>>,
+    ) -> Self {
+        let report = Report {
+            version: env!("CARGO_PKG_VERSION").into(),
+            node: options.node.clone(),
+            pid: std::process::id(),
+            ..Report::default()
+        };
+        Self {
+            options,
+            netlink,
+            loaded,
+            hooks,
+            programmer,
+            flows,
+            view,
+            cluster: None,
+            clauses: Clauses::default(),
+            desired: Desired::default(),
+            compiled_for: None,
+            bound: BTreeMap::new(),
+            target: None,
+            report,
+            retry: false,
+            unbound_since: BTreeMap::new(),
+            next_collection: Instant::now() + COLLECT,
+        }
+    }
+
+    /// Works until told to stop. Links and pods are left alone until the source has said something.
+    ///
+    /// # Errors
+    /// When the kernel can't be asked any more. What was enforced stays enforced.
+    pub fn run(mut self, events: &Receiver<Event>) -> Result<()> {
+        loop {
+            match events.recv().context("all that could wake the agent has ended")? {
+                Event::Stop => return Ok(()),
+                Event::Source(update) => {
+                    self.take(update);
+                    break;
+                }
+                Event::TellAllowed(tell) => self.tell_allowed(tell),
+                Event::Links => {}
+            }
+        }
+        loop {
+            self.reconcile()?;
+            match events.recv_timeout(self.patience()) {
+                Ok(event) => {
+                    // A burst of events is one change.
+                    for event in std::iter::once(event).chain(events.try_iter()) {
+                        match event {
+                            Event::Stop => return Ok(()),
+                            Event::Source(update) => self.take(update),
+                            Event::TellAllowed(tell) => self.tell_allowed(tell),
+                            Event::Links => {}
+                        }
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.collect_flows(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    anyhow::bail!("all that could wake the agent has ended")
+                }
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let fresh = self.unbound_since.values().any(|since| since.elapsed() < UNBOUND_PATIENCE);
+        if fresh { UNBOUND_POLL } else { RECONCILE }
+    }
+
+    fn take(&mut self, update: Update) {
+        match update {
+            Update::Cluster(cluster) => {
+                self.report.synced = Some(log::timestamp(SystemTime::now()));
+                self.report.refused.clear();
+                let (policies, pods) = (cluster.policies.len(), cluster.pods.len());
+                log::info("objects read", &[("policies", &policies), ("pods", &pods)]);
+                self.cluster = Some(Arc::new(*cluster));
+            }
+            Update::Refused(complaints) => {
+                for complaint in &complaints {
+                    log::error(complaint, &[]);
+                }
+                let stays = match (&self.cluster, self.programmer.state().epoch) {
+                    (Some(_), _) => "the objects before this change stay enforced",
+                    (None, 0) => {
+                        "no objects were ever enforced here: every pod is closed until they can be read"
+                    }
+                    (None, _) => "what an earlier run programmed stays enforced, and new pods are closed",
+                };
+                log::error("objects refused", &[("wrong", &complaints.len()), ("until_then", &stays)]);
+                self.report.refused = complaints.iter().map(Complaint::to_string).collect();
+            }
+        }
+    }
+
+    fn tell_allowed(&mut self, tell: bool) {
+        self.options.settings.tell_allowed = tell;
+        if let Err(error) = self.loaded.configure(self.options.settings) {
+            log::error(error, &[]);
+        }
+    }
+
+    /// Looks at everything and brings the kernel up to date.
+    fn reconcile(&mut self) -> Result<()> {
+        let links = self.netlink.links().context("listing the node's links")?;
+        let roles = roles(&links, &self.pod_addresses());
+        let first = self.target.is_none();
+        // A new veth is closed before its pod is known. Only at start it is the other way round: pods that run already
+        // are not to be closed while their policies are compiled.
+        if !first || self.cluster.is_none() {
+            self.hook(&links, &roles);
+        }
+        if let Some(cluster) = self.cluster.clone() {
+            let bound = self.bind(&cluster, &links, &roles);
+            self.program(&cluster, &links, &bound);
+            self.report_endpoints(&links, &bound);
+        } else {
+            self.report.endpoints = unknown_endpoints(&links, &roles);
+        }
+        if first && self.cluster.is_some() {
+            self.hook(&links, &roles);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn pod_addresses(&self) -> PodAddresses {
+        let mut ranges = self.options.pod_ranges.clone();
+        let mut known = BTreeSet::new();
+        if let Some(cluster) = &self.cluster {
+            let own = cluster.nodes.iter().filter(|node| *node.name == *self.options.node);
+            ranges.extend(own.flat_map(|node| &node.pod_cidrs));
+            let here =
+                |node: &Option<Box<str>>| node.as_deref().is_none_or(|node| *node == *self.options.node);
+            let pods = cluster.pods.iter().filter(|pod| pod.is_subject() && here(&pod.node));
+            known.extend(pods.flat_map(|pod| &pod.addresses));
+        }
+        PodAddresses { ranges, known }
+    }
+
+    /// Sees to it that every link has the programs that its role asks for, and no other has.
+    fn hook(&mut self, links: &[Link], roles: &[Role]) {
+        let mut wanted = BTreeMap::new();
+        self.report.links.clear();
+        for (link, role) in links.iter().zip(roles) {
+            let directions: &[Direction] = match role {
+                Role::Pod { .. } => &[Direction::Egress, Direction::Ingress],
+                Role::Uplink => &[Direction::Egress],
+                Role::Ignored(_) => &[],
+            };
+            let pod = matches!(role, Role::Pod { .. });
+            let mut hooks = Vec::new();
+            let mut problem = None;
+            for direction in directions {
+                let hook = Hook { link: link.index, direction: *direction };
+                let program = program_for(pod, *direction, link.ethernet);
+                wanted.insert(hook, program);
+                match self.hooks.attach(&mut self.loaded, hook, &link.name, program) {
+                    Ok(Attached::Before) => {}
+                    Ok(attached) => {
+                        let how = if attached == Attached::New { "attached" } else { "replaced" };
+                        log::info(
+                            format!("program {how}"),
+                            &[("link", &link.name), ("hook", direction), ("program", &program)],
+                        );
+                    }
+                    Err(error) => {
+                        // The link may have gone since it was listed; if not, this is told again and again.
+                        log::warn(&error, &[("link", &link.name)]);
+                        problem = Some(error.to_string());
+                        continue;
+                    }
+                }
+                hooks.push(direction.to_string());
+            }
+            self.report.links.push(LinkReport {
+                index: link.index,
+                name: link.name.clone(),
+                role: role_name(role).into(),
+                hooks,
+                problem,
+            });
+        }
+        match self.hooks.release_others(&wanted) {
+            Ok(released) => {
+                for hook in released {
+                    log::info("program removed", &[("link", &hook.link), ("hook", &hook.direction)]);
+                }
+            }
+            Err(error) => log::error(error, &[]),
+        }
+    }
+
+    fn bind(&mut self, cluster: &Arc<Cluster>, links: &[Link], roles: &[Role]) -> BTreeMap<u32, Behind> {
+        let found: Vec<Found> = links
+            .iter()
+            .zip(roles)
+            .filter_map(|(link, role)| match role {
+                Role::Pod { addresses } => Some(Found { link: link.index, addresses: addresses.clone() }),
+                _ => None,
+            })
+            .collect();
+        let node = LocalNode {
+            name: self.options.node.as_str().into(),
+            pod_addresses: found.iter().flat_map(|veth| veth.addresses.iter().copied()).collect(),
+        };
+        let fresh = self
+            .compiled_for
+            .as_ref()
+            .is_some_and(|(compiled, local)| Arc::ptr_eq(compiled, cluster) && *local == node);
+        if !fresh {
+            self.desired = compile(cluster, &node, &mut self.clauses);
+            self.compiled_for = Some((Arc::clone(cluster), node));
+        }
+        let bound = bind(&found, &self.desired, &self.bound);
+        let unbound: BTreeSet<u32> =
+            found.iter().filter(|veth| veth.addresses.is_empty()).map(|veth| veth.link).collect();
+        self.unbound_since.retain(|link, _| unbound.contains(link));
+        for link in unbound {
+            self.unbound_since.entry(link).or_insert_with(Instant::now);
+        }
+        self.tell_bindings(links, &bound);
+        bound
+    }
+
+    fn tell_bindings(&mut self, links: &[Link], bound: &BTreeMap<u32, Behind>) {
+        let name = |index: u32| links.iter().find(|link| link.index == index).map_or("", |link| &link.name);
+        let pods: BTreeMap<u32, WorkloadName> = bound
+            .iter()
+            .filter_map(|(link, behind)| match behind {
+                Behind::Pod(pod) => Some((*link, pod.clone())),
+                _ => None,
+            })
+            .collect();
+        for (link, pod) in &pods {
+            if self.bound.get(link) != Some(pod) {
+                log::info("pod bound", &[("link", &name(*link)), ("pod", &pod_name(pod))]);
+            }
+        }
+        for (link, behind) in bound {
+            if let Behind::Disputed(pod) = behind {
+                log::warn(
+                    "a namespace holds the address of a pod that is elsewhere, or of several pods: it is closed",
+                    &[("link", &name(*link)), ("pod", &pod_name(pod))],
+                );
+            }
+        }
+        self.bound = pods;
+    }
+
+    /// Writes what is to be enforced, if it differs from what was written last.
+    fn program(&mut self, cluster: &Arc<Cluster>, links: &[Link], bound: &BTreeMap<u32, Behind>) {
+        let target = self.target(links, bound);
+        if self.target.as_ref() == Some(&target) && !self.retry {
+            return;
+        }
+        let started = Instant::now();
+        match self.programmer.apply(&target) {
+            Ok(outcome) => {
+                for problem in &outcome.problems {
+                    log::error(problem, &[]);
+                }
+                if outcome.changed {
+                    let (epoch, took) = (self.programmer.state().epoch, started.elapsed().as_micros());
+                    let pods = target.endpoints.len();
+                    log::info("programmed", &[("epoch", &epoch), ("pods", &pods), ("microseconds", &took)]);
+                }
+                self.retry = !outcome.problems.is_empty();
+                self.report.problems = outcome.problems;
+                self.target = Some(target);
+            }
+            Err(error) => {
+                log::error(&error, &[("until_then", &"what was enforced before stays enforced")]);
+                self.report.problems = vec![error.to_string()];
+                self.retry = true;
+            }
+        }
+        self.report.epoch = self.programmer.state().epoch;
+        self.share_view(cluster, links);
+    }
+
+    fn target(&self, links: &[Link], bound: &BTreeMap<u32, Behind>) -> Target {
+        let gate = |isolation: &Option<Isolation>| {
+            isolation.as_ref().map_or(Gate::Open, |isolation| Gate::Set(Arc::clone(&isolation.set)))
+        };
+        let mut endpoints = BTreeMap::new();
+        for link in links {
+            if let (Some(Behind::Pod(pod)), Some(peer)) = (bound.get(&link.index), &link.peer)
+                && let Some(endpoint) = self.desired.endpoints.get(pod)
+            {
+                let link_local = peer.link_local.iter().filter(|address| address.is_ipv6());
+                endpoints.insert(
+                    link.index,
+                    TargetEndpoint {
+                        pod: pod.clone(),
+                        addresses: endpoint.addresses.iter().chain(link_local).copied().collect(),
+                        mac: peer.mac,
+                        ingress: gate(&endpoint.ingress),
+                        egress: gate(&endpoint.egress),
+                    },
+                );
+            }
+        }
+        Target {
+            classes: self.desired.classes.clone(),
+            endpoints,
+            services: self.desired.services.clone(),
+            node_addresses: links.iter().flat_map(|link| &link.addresses).map(IpNet::addr).collect(),
+        }
+    }
+
+    /// Lets the monitor name what it shows.
+    fn share_view(&self, cluster: &Arc<Cluster>, links: &[Link]) {
+        let generations = self
+            .programmer
+            .state()
+            .endpoints
+            .iter()
+            .filter_map(|(link, record)| Some((record.generation, self.bound.get(link)?.clone())))
+            .collect();
+        let names = links.iter().map(|link| (link.index, link.name.clone())).collect();
+        let view = View { cluster: Some(Arc::clone(cluster)), generations, links: names };
+        *self.view.write().unwrap_or_else(std::sync::PoisonError::into_inner) = view;
+    }
+
+    fn collect_flows(&mut self) {
+        if Instant::now() < self.next_collection {
+            return;
+        }
+        self.next_collection = Instant::now() + COLLECT;
+        let alive = self.programmer.state().endpoints.values().map(|record| record.generation).collect();
+        if let Err(error) = self.flows.collect(&alive) {
+            log::warn(error, &[]);
+        }
+    }
+
+    fn report_endpoints(&mut self, links: &[Link], bound: &BTreeMap<u32, Behind>) {
+        let mut reports = Vec::new();
+        let mut users: BTreeMap<u32, usize> = BTreeMap::new();
+        for link in links {
+            let Some(behind) = bound.get(&link.index) else { continue };
+            let record = self.programmer.state().endpoints.get(&link.index);
+            let state = self.programmer.state();
+            let gates = record.map(|record| record.gates[state.active()]);
+            let (pod, compiled) = match behind {
+                Behind::Pod(pod) => (Some(pod), self.desired.endpoints.get(pod)),
+                Behind::Unknown | Behind::Disputed(_) => (None, None),
+            };
+            let isolation = |gate: Option<u32>, isolation: Option<&Isolation>| {
+                isolation_report(gate, isolation, self.options.settings.unknown_allowed)
+            };
+            let ingress =
+                isolation(gates.map(|gates| gates.ingress), compiled.and_then(|e| e.ingress.as_ref()));
+            let egress = isolation(gates.map(|gates| gates.egress), compiled.and_then(|e| e.egress.as_ref()));
+            for set in [ingress.set, egress.set].into_iter().flatten() {
+                *users.entry(set).or_default() += 1;
+            }
+            reports.push(EndpointReport {
+                link: link.index,
+                name: link.name.clone(),
+                state: match behind {
+                    Behind::Pod(_) => "bound".into(),
+                    Behind::Unknown => "unknown".into(),
+                    Behind::Disputed(_) => "disputed".into(),
+                },
+                pod: pod.map(pod_name),
+                addresses: record.map_or_else(
+                    || link.peer.as_ref().and_then(|peer| peer.addresses.clone()).unwrap_or_default(),
+                    |record| record.addresses.iter().copied().collect::<Vec<IpAddr>>(),
+                ),
+                generation: record.map(|record| record.generation),
+                ingress,
+                egress,
+            });
+        }
+        self.report.endpoints = reports;
+        let sets = &self.programmer.state().sets;
+        self.report.sets = users
+            .into_iter()
+            .map(|(id, users)| {
+                let entries =
+                    sets.iter().find(|(set, _)| set.0 == id).map_or(0, |(_, entries)| entries.len());
+                SetReport { id, entries, users }
+            })
+            .collect();
+    }
+
+    fn publish(&mut self) {
+        if let Ok(written) = Report::read(&self.options.state_dir)
+            && written == self.report
+        {
+            return;
+        }
+        if let Err(error) = self.report.write(&self.options.state_dir) {
+            log::warn("the state file can't be written", &[("error", &error)]);
+        }
+    }
+}
+
+/// `namespace/name`.
+fn pod_name(pod: &WorkloadName) -> String {
+    format!("{}/{}", pod.namespace, pod.name)
+}
+
+fn role_name(role: &Role) -> &'static str {
+    match role {
+        Role::Pod { .. } => "pod",
+        Role::Uplink => "uplink",
+        Role::Ignored(Reason::Loopback) => "loopback",
+        Role::Ignored(Reason::PodBridge) => "pod-bridge",
+        Role::Ignored(Reason::ForeignContainer) => "foreign-container",
+    }
+}
+
+fn isolation_report(
+    gate: Option<u32>,
+    isolation: Option<&Isolation>,
+    unknown_allowed: bool,
+) -> IsolationReport {
+    use netpol_enforcer_common::endpoint::{SET_CLOSED, SET_NONE};
+    let (state, set) = match gate {
+        None if unknown_allowed => ("open", None),
+        None | Some(SET_CLOSED) => ("closed", None),
+        Some(SET_NONE) => ("open", None),
+        Some(set) => ("isolated", Some(set)),
+    };
+    let policies = isolation.map_or_else(Vec::new, |isolation| {
+        let label = isolation.by_namespace.then(|| "namespace label".to_owned());
+        isolation.policies.iter().map(ToString::to_string).chain(label).collect()
+    });
+    IsolationReport { state: state.into(), set, policies }
+}
+
+fn unknown_endpoints(links: &[Link], roles: &[Role]) -> Vec<EndpointReport> {
+    let closed = || IsolationReport { state: "closed".into(), ..IsolationReport::default() };
+    links
+        .iter()
+        .zip(roles)
+        .filter_map(|(link, role)| match role {
+            Role::Pod { addresses } => Some(EndpointReport {
+                link: link.index,
+                name: link.name.clone(),
+                state: "unknown".into(),
+                pod: None,
+                addresses: addresses.clone(),
+                generation: None,
+                ingress: closed(),
+                egress: closed(),
+            }),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! Which pod is behind which veth.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use netpol_policy::model::WorkloadName;
+
+use crate::compile::Desired;
+
+/// A pod's veth as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The interface index.
+    pub link: u32,
+    /// The addresses that the pod's end holds, without link-local ones.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What is behind a pod's veth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// A pod.
+    Pod(WorkloadName),
+    /// No pod that is known, or none yet.
+    Unknown,
+    /// A namespace that holds an address of a pod that is bound to another veth, or addresses of several pods. A process
+    /// that may configure its network must not become another pod by taking its address.
+    Disputed(WorkloadName),
+}
+
+/// Binds veths to pods by their addresses. `before` are the bindings until now: who had an address first keeps it.
+#[must_use]
+pub fn bind(
+    found: &[Found],
+    desired: &Desired,
+    before: &BTreeMap<u32, WorkloadName>,
+) -> BTreeMap<u32, Behind> {
+    let owners: BTreeMap<IpAddr, &WorkloadName> = desired
+        .endpoints
+        .iter()
+        .flat_map(|(pod, endpoint)| endpoint.addresses.iter().map(move |address| (*address, pod)))
+        .collect();
+    let claims = |veth: &Found| -> BTreeSet<&WorkloadName> {
+        veth.addresses.iter().filter_map(|address| owners.get(address).copied()).collect()
+    };
+    // Bindings of before that still hold come first, then the older links.
+    let mut order: Vec<&Found> = found.iter().collect();
+    order.sort_by_key(|veth| {
+        let holds = before.get(&veth.link).is_some_and(|pod| claims(veth).contains(pod));
+        (!holds, veth.link)
+    });
+    let mut taken = BTreeSet::new();
+    let mut bound = BTreeMap::new();
+    for veth in order {
+        let claims = claims(veth);
+        let kept = before.get(&veth.link).filter(|pod| claims.contains(pod));
+        let behind = match (kept, claims.first()) {
+            (Some(pod), _) => Behind::Pod(pod.clone()),
+            (None, None) => Behind::Unknown,
+            (None, Some(pod)) if claims.len() == 1 && !taken.contains(*pod) => Behind::Pod((*pod).clone()),
+            (None, Some(pod)) => Behind::Disputed((*pod).clone()),
+        };
+        if let Behind::Pod(pod) = &behind {
+            taken.insert(pod.clone());
+        }
+        bound.insert(veth.link, behind);
+    }
+    bound
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::Endpoint;
+    use netpol_policy::model::WorkloadKind;
+
+    fn name(pod: &str) -> WorkloadName {
+        WorkloadName::new("shop", WorkloadKind::Pod, pod)
+    }
+
+    fn desired(pods: &[(&str, &[&str])]) -> Desired {
+        let endpoint = |addresses: &[&str]| Endpoint {
+            addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
+            ingress: None,
+            egress: None,
+        };
+        Desired {
+            endpoints: pods.iter().map(|(pod, addresses)| (name(pod), endpoint(addresses))).collect(),
+            ..Desired::default()
+        }
+    }
+
+    fn found(link: u32, addresses: &[&str]) -> Found {
+        Found {
+            link,
+            addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
+        }
+    }
+
+    #[test]
+    fn by_address() {
+        let desired = desired(&[("web", &["10.0.0.2", "fd00::2"]), ("db", &["10.0.0.3"])]);
+        let found = [
+            found(4, &["fd00::2"]),
+            found(5, &["10.0.0.3", "192.168.0.1"]),
+            found(6, &[]),
+            found(7, &["10.0.0.9"]),
+        ];
+        let expected = [
+            (4, Behind::Pod(name("web"))),
+            (5, Behind::Pod(name("db"))),
+            (6, Behind::Unknown),
+            (7, Behind::Unknown),
+        ];
+        assert_eq!(bind(&found, &desired, &BTreeMap::new()), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn an_address_cannot_be_stolen() {
+        let desired = desired(&[("web", &["10.0.0.2"]), ("db", &["10.0.0.3"])]);
+        let before = BTreeMap::from([(9, name("db")), (4, name("web"))]);
+        // The namespace behind link 4 has taken the database's address, another one has it as its only one.
+        let found = [found(4, &["10.0.0.2", "10.0.0.3"]), found(9, &["10.0.0.3"]), found(5, &["10.0.0.3"])];
+        let expected =
+            [(4, Behind::Pod(name("web"))), (5, Behind::Disputed(name("db"))), (9, Behind::Pod(name("db")))];
+        assert_eq!(bind(&found, &desired, &before), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn several_pods_at_once_are_none() {
+        let desired = desired(&[("web", &["10.0.0.2"]), ("db", &["10.0.0.3"])]);
+        let found = [found(4, &["10.0.0.2", "10.0.0.3"])];
+        let bound = bind(&found, &desired, &BTreeMap::new());
+        assert!(matches!(bound[&4], Behind::Disputed(_)));
+    }
+
+    #[test]
+    fn a_link_can_change_hands() {
+        let desired = desired(&[("new", &["10.0.0.2"])]);
+        let before = BTreeMap::from([(4, name("old"))]);
+        assert_eq!(bind(&[found(4, &["10.0.0.2"])], &desired, &before)[&4], Behind::Pod(name("new")));
+    }
+}

@@ -1,0 +1,177 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use ipnet::IpNet;
+use netpol_enforcer_common::mark::{DEFAULT_MASK, MarkMask};
+
+use crate::kernel::MapSizes;
+use crate::log::Format;
+
+/// Enforces Kubernetes NetworkPolicies on this node with eBPF.
+///
+/// Runs beside any CNI plugin that connects pods by veth pairs and enforces nothing itself (flannel, kindnet, the bridge
+/// and ptp plugins). What was programmed stays enforced when the agent ends; `cleanup` removes it.
+#[derive(Debug, Parser)]
+#[command(name = "netpol-enforcer", version, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Enforce until told to stop, and leave what is programmed in place.
+    Run(Box<Run>),
+    /// Show links, endpoints, policy sets, map use and counters.
+    Status(Status),
+    /// Show dropped packets as they happen, and why.
+    Monitor(Monitor),
+    /// Remove all programs and maps: nothing is enforced afterwards.
+    Cleanup(Places),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Where the agent keeps things.
+#[derive(Clone, Debug, Args)]
+pub struct Places {
+    /// A BPF file system, or a directory on one; programs and maps are pinned in `netpol` below it.
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf")]
+    pub bpffs: PathBuf,
+    /// Where the agent's state file and socket are.
+    #[arg(long, value_name = "DIR", default_value = "/run/netpol-enforcer")]
+    pub state_dir: PathBuf,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Where policies, pods, namespaces, services and nodes come from.
+    #[arg(long, value_enum, default_value_t = SourceKind::Files)]
+    pub source: SourceKind,
+    /// A directory of manifests (.yaml, .yml, .json), watched for changes; may be given several times. Pods need
+    /// `status.podIPs`.
+    #[arg(long, value_name = "DIR", required_if_eq("source", "files"))]
+    pub manifests: Vec<PathBuf>,
+    /// This node's name, as in `spec.nodeName` of its pods. The host's name by default.
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    pub node_name: Option<String>,
+    /// A range of this node's pod addresses, beside `spec.podCIDRs` of its Node object; may be given several times.
+    #[arg(long, value_name = "CIDR")]
+    pub pod_cidr: Vec<IpNet>,
+    /// What happens to packets of a pod that is not known (yet). ARP, neighbour discovery and the node itself always pass.
+    #[arg(long, value_enum, default_value_t = Unknown::Deny)]
+    pub unknown_endpoint: Unknown,
+    /// The bits of the packet mark to use: contiguous, 9 to 16 of them, not 0x4000 and 0x8000 where kube-proxy runs.
+    #[arg(long, value_name = "MASK", value_parser = mark_mask, default_value_t = Mask(MarkMask::DEFAULT))]
+    pub mark_mask: Mask,
+    /// Mount a BPF file system at --bpffs if there is none.
+    #[arg(long)]
+    pub mount_bpffs: bool,
+    /// How log lines are written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub log_format: Format,
+    /// Where things are kept.
+    #[command(flatten)]
+    pub places: Places,
+    /// How large the maps are.
+    #[command(flatten, next_help_heading = "Map sizes (of new maps; pinned ones keep theirs)")]
+    pub sizes: MapSizes,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output_format: Output,
+    /// Where things are kept.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// `monitor`.
+#[derive(Debug, Args)]
+pub struct Monitor {
+    /// Show new allowed flows, too.
+    #[arg(long)]
+    pub allowed: bool,
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output_format: Output,
+    /// Where things are kept.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Where objects come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SourceKind {
+    /// Directories of manifests.
+    Files,
+}
+
+/// What happens to a pod that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Unknown {
+    /// Its packets are dropped.
+    Deny,
+    /// Its packets pass.
+    Allow,
+}
+
+/// How output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// A mask, shown as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask(pub MarkMask);
+
+impl std::fmt::Display for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#010x}", self.0.bits())
+    }
+}
+
+fn mark_mask(text: &str) -> Result<Mask, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    let mask = number.map_err(|error| error.to_string())?;
+    MarkMask::new(mask)
+        .map(Mask)
+        .ok_or_else(|| format!("{mask:#x} must be 9 to 16 contiguous bits, such as {DEFAULT_MASK:#x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn masks() {
+        assert_eq!(mark_mask("0xfff00000"), Ok(Mask(MarkMask::DEFAULT)));
+        assert!(mark_mask("0xf0f00000").is_err());
+        assert!(mark_mask("many").is_err());
+    }
+}

@@ -1,0 +1,23 @@
+//! `netpol-enforcer cleanup`.
+
+use anyhow::{Context, Result};
+
+use crate::cli::Places;
+use crate::kernel::Pins;
+use crate::monitor;
+use crate::report::Report;
+
+/// Removes all programs and maps.
+pub(super) fn cleanup(places: &Places) -> Result<()> {
+    let pins = Pins::at(&places.bpffs);
+    let (links, maps) = pins.remove_all()?;
+    Report::remove(&places.state_dir).context("removing the state file")?;
+    // Left by an agent that was killed.
+    let _ = std::fs::remove_file(monitor::socket(&places.state_dir));
+    if links == 0 && maps == 0 {
+        println!("nothing was pinned under {}", places.bpffs.display());
+    } else {
+        println!("removed {links} hooks and {maps} maps: nothing is enforced on this node any more");
+    }
+    Ok(())
+}

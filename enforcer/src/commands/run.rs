@@ -1,0 +1,106 @@
+//! `netpol-enforcer run`.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, RwLock};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use crate::agent::{Agent, Event, Options};
+use crate::cli::{Run, SourceKind, Unknown};
+use crate::kernel::{Events, Flows, Hooks, Maps, Pins, Settings, load};
+use crate::monitor::{self, View};
+use crate::netlink::{self, Netlink};
+use crate::object::OBJECT;
+use crate::source::{Files, Source};
+use crate::tables::Programmer;
+use crate::{log, preflight, signal};
+
+/// Runs the agent until it is told to stop.
+pub(super) fn run(run: Run) -> Result<()> {
+    log::set_format(run.log_format);
+    // Before any thread starts, so that all of them leave these signals to the one that waits for them.
+    let signals = signal::block().context("blocking signals")?;
+    preflight::check()?;
+    let node = match run.node_name {
+        Some(name) => name,
+        None => host_name()?,
+    };
+    let state_dir = &run.places.state_dir;
+    fs::create_dir_all(state_dir).with_context(|| format!("creating {}", state_dir.display()))?;
+    let _lock = lock(state_dir)?;
+
+    let mask = run.mark_mask.0;
+    let settings = Settings {
+        mark_mask: mask,
+        unknown_allowed: run.unknown_endpoint == Unknown::Allow,
+        tell_allowed: false,
+    };
+    let pins = Pins::prepare(&run.places.bpffs, run.mount_bpffs)?;
+    let loaded = load(OBJECT, &pins, &run.sizes, settings)?;
+    let maps = Maps::open(&pins)?;
+    let flows = Flows::open(&pins)?;
+    let state = maps.read()?;
+    let (epoch, endpoints) = (state.epoch, state.endpoints.len());
+    let newest = state.endpoints.values().map(|endpoint| endpoint.generation).max().unwrap_or(0);
+    let next_generation = newest.max(flows.newest_generation()) + 1;
+    let programmer = Programmer::new(maps, state, next_generation, mask.max_slot());
+    log::info("started", &[("node", &node), ("epoch", &epoch), ("endpoints_adopted", &endpoints)]);
+
+    let (tell, events) = mpsc::channel();
+    let view: Arc<RwLock<View>> = Arc::default();
+    let changed = tell.clone();
+    netlink::watch(move || changed.send(Event::Links).is_ok()).context("listening for link changes")?;
+    let allowed = tell.clone();
+    let tell_allowed = move |wanted| drop(allowed.send(Event::TellAllowed(wanted)));
+    monitor::serve(state_dir, Events::open(&pins)?, Arc::clone(&view), tell_allowed)
+        .context("opening the monitor's socket")?;
+    start_source(run.source, run.manifests, tell.clone())?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        signals.wait();
+        tell.send(Event::Stop)
+    })?;
+
+    let options = Options { node, pod_ranges: run.pod_cidr, settings, state_dir: state_dir.clone() };
+    let netlink = Netlink::open().context("opening a netlink socket")?;
+    let hooks = Hooks::new(pins);
+    Agent::new(options, netlink, loaded, hooks, programmer, flows, view).run(&events)?;
+    log::info("stopped", &[("enforcement", &"what is programmed stays enforced")]);
+    Ok(())
+}
+
+fn start_source(kind: SourceKind, manifests: Vec<std::path::PathBuf>, tell: Sender<Event>) -> Result<()> {
+    let source: Box<dyn Source> = match kind {
+        SourceKind::Files => Box::new(Files::new(manifests)),
+    };
+    let tell = Box::new(move |update| tell.send(Event::Source(update)).is_ok());
+    thread::Builder::new().name("source".into()).spawn(move || source.run(tell))?;
+    Ok(())
+}
+
+/// Keeps a second agent from working on the same links with the same state.
+fn lock(state_dir: &Path) -> Result<File> {
+    let path = state_dir.join("lock");
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another agent runs with the state directory {}: stop it first, or give this one its own --state-dir and --bpffs",
+            state_dir.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+    }
+}
+
+fn host_name() -> Result<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname")
+        .and_then(|name| match name.trim() {
+            "" => Err(io::Error::other("it is empty")),
+            name => Ok(name.to_lowercase()),
+        })
+        .context("reading the host's name; give the node's with --node-name")?;
+    Ok(name)
+}

@@ -1,0 +1,144 @@
+//! `netpol-enforcer status`.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use super::is_closed_pipe;
+use crate::cli::{Output, Status};
+use crate::kernel::{Counted, MapUsage, Pins, counters, usage};
+use crate::report::{IsolationReport, Report};
+
+/// All that is shown.
+#[derive(Serialize)]
+struct Shown {
+    /// Whether the agent runs; if not, the rest is what it left.
+    running: bool,
+    #[serde(flatten)]
+    report: Report,
+    maps: Vec<MapUsage>,
+    counters: Vec<Counted>,
+}
+
+/// Shows what is enforced.
+pub(super) fn status(status: &Status) -> Result<()> {
+    let pins = Pins::at(&status.places.bpffs);
+    if !pins.exist() {
+        bail!(
+            "nothing is enforced: no agent ever ran here, or `cleanup` removed everything (looked under {})",
+            status.places.bpffs.display()
+        );
+    }
+    let report = Report::read(&status.places.state_dir).with_context(|| {
+        format!(
+            "reading the agent's state from {}; is it the agent's --state-dir?",
+            status.places.state_dir.display()
+        )
+    })?;
+    let shown = Shown {
+        running: Path::new("/proc").join(report.pid.to_string()).exists(),
+        report,
+        maps: usage(&pins)?,
+        counters: counters(&pins)?,
+    };
+    let text = match status.output_format {
+        Output::Json => serde_json::to_string_pretty(&shown)? + "\n",
+        Output::Text => text(&shown, io::stdout().is_terminal()),
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+fn text(shown: &Shown, colour: bool) -> String {
+    let report = &shown.report;
+    let paint = |text: &str, code: &str| {
+        if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    };
+    let mut out = String::new();
+    let state = if shown.running {
+        paint("running", "32")
+    } else {
+        paint("not running; what it left is enforced", "33")
+    };
+    let _ = writeln!(out, "Agent {} on node {}: {state} (pid {})", report.version, report.node, report.pid);
+    match &report.synced {
+        Some(time) => _ = writeln!(out, "Objects of {time}, epoch {}", report.epoch),
+        None => _ = writeln!(out, "{}", paint("No objects could be read since it started", "31")),
+    }
+    for complaint in report.refused.iter().chain(&report.problems) {
+        let _ = writeln!(out, "  {} {complaint}", paint("problem:", "31"));
+    }
+
+    let _ = writeln!(out, "\n{}", paint("Links", "1"));
+    let rows = report.links.iter().map(|link| {
+        let hooks = link.problem.clone().unwrap_or_else(|| link.hooks.join(" "));
+        vec![link.index.to_string(), link.name.clone(), link.role.clone(), hooks]
+    });
+    table(&mut out, &["INDEX", "NAME", "ROLE", "HOOKS"], rows.collect());
+
+    let _ = writeln!(out, "\n{}", paint("Endpoints", "1"));
+    let rows = report.endpoints.iter().map(|endpoint| {
+        let addresses: Vec<String> = endpoint.addresses.iter().map(ToString::to_string).collect();
+        vec![
+            endpoint.pod.clone().unwrap_or_else(|| format!("({})", endpoint.state)),
+            endpoint.name.clone(),
+            isolation(&endpoint.ingress),
+            isolation(&endpoint.egress),
+            addresses.join(" "),
+        ]
+    });
+    table(&mut out, &["POD", "LINK", "INGRESS", "EGRESS", "ADDRESSES"], rows.collect());
+
+    let _ = writeln!(out, "\n{}", paint("Policy sets", "1"));
+    let rows = report
+        .sets
+        .iter()
+        .map(|set| vec![set.id.to_string(), set.entries.to_string(), set.users.to_string()]);
+    table(&mut out, &["SET", "ENTRIES", "USERS"], rows.collect());
+
+    let _ = writeln!(out, "\n{}", paint("Maps", "1"));
+    let rows = shown.maps.iter().map(|map| vec![map.map.clone(), map.used.to_string(), map.size.to_string()]);
+    table(&mut out, &["MAP", "USED", "SIZE"], rows.collect());
+
+    let _ = writeln!(out, "\n{}", paint("Packets", "1"));
+    let rows = shown.counters.iter().map(|counted| {
+        let verdict = if counted.dropped { "dropped" } else { "passed" };
+        vec![
+            verdict.into(),
+            counted.direction.clone(),
+            counted.reason.clone(),
+            counted.packets.to_string(),
+            counted.bytes.to_string(),
+        ]
+    });
+    table(&mut out, &["VERDICT", "DIRECTION", "REASON", "PACKETS", "BYTES"], rows.collect());
+    out
+}
+
+fn isolation(isolation: &IsolationReport) -> String {
+    match (&*isolation.state, isolation.set) {
+        ("isolated", Some(set)) => format!("set {set}: {}", isolation.policies.join(", ")),
+        (state, _) => state.into(),
+    }
+}
+
+/// Columns as wide as their widest cell; the last one as wide as it likes.
+fn table(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
+    let head: Vec<String> = head.iter().map(ToString::to_string).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in &rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let _ = writeln!(out, "  {}", cells.join("  ").trim_end());
+    }
+}

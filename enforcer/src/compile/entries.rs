@@ -1,0 +1,122 @@
+//! What a policy set looks like as entries of the kernel's table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use netpol_enforcer_common::identity;
+use netpol_enforcer_common::policy::{PolicyPrefix, PortPrefix, port_prefixes};
+
+use super::classes::Signature;
+use super::set::{PolicySet, SetPeers, SetPort, SetPorts, SetRule};
+
+/// The number of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(pub u32);
+
+impl Identity {
+    /// As an address's class: nothing asked of it. In an entry: every address.
+    pub const ANY: Self = Self(identity::ANY);
+}
+
+/// One thing that a set allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// To or from whom.
+    pub identity: Identity,
+    /// Over what.
+    pub traffic: TrafficPrefix,
+}
+
+/// What an entry allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TrafficPrefix {
+    /// Every protocol.
+    All,
+    /// Every port of a protocol, by its IP number.
+    Protocol(u8),
+    /// The ports of a protocol that agree in their leading `bits`.
+    Ports {
+        /// The protocol's IP number.
+        protocol: u8,
+        /// The lowest of the ports.
+        port: u16,
+        /// How many bits count.
+        bits: u8,
+    },
+}
+
+impl Entry {
+    /// The entry as a key of the kernel's table.
+    #[must_use]
+    pub fn key(self, set: u32) -> PolicyPrefix {
+        let Identity(identity) = self.identity;
+        match self.traffic {
+            TrafficPrefix::All => PolicyPrefix::any_protocol(set, identity),
+            TrafficPrefix::Protocol(protocol) => PolicyPrefix::any_port(set, identity, protocol),
+            TrafficPrefix::Ports { protocol, port, bits } => {
+                PolicyPrefix::ports(set, identity, protocol, PortPrefix { port, bits })
+            }
+        }
+    }
+}
+
+/// The entries of a set, given the classes that have numbers.
+#[must_use]
+pub fn entries(set: &PolicySet, numbers: &BTreeMap<Identity, Signature>) -> BTreeSet<Entry> {
+    set.rules.iter().flat_map(|rule| rule_entries(rule, numbers)).collect()
+}
+
+fn rule_entries(rule: &SetRule, numbers: &BTreeMap<Identity, Signature>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut allow = |identity, signature: &Signature| {
+        entries
+            .extend(traffic(&rule.ports, signature).into_iter().map(|traffic| Entry { identity, traffic }));
+    };
+    match &rule.peers {
+        SetPeers::Only(clauses) => {
+            for (identity, signature) in numbers {
+                if !signature.clauses.is_disjoint(clauses) {
+                    allow(*identity, signature);
+                }
+            }
+        }
+        SetPeers::All => {
+            allow(Identity::ANY, &Signature::default());
+            // A named port means something else at each destination, so "everyone" is not enough for it.
+            if has_names(&rule.ports) {
+                for (identity, signature) in numbers {
+                    allow(*identity, signature);
+                }
+            }
+        }
+    }
+    entries
+}
+
+fn has_names(ports: &SetPorts) -> bool {
+    matches!(ports, SetPorts::Only(ports) if ports.iter().any(|port| matches!(port, SetPort::Named(..))))
+}
+
+/// What a rule allows to or from a class; named ports are the class's.
+fn traffic(ports: &SetPorts, signature: &Signature) -> Vec<TrafficPrefix> {
+    let SetPorts::Only(ports) = ports else { return vec![TrafficPrefix::All] };
+    ports
+        .iter()
+        .flat_map(|port| match port {
+            SetPort::Every(protocol) => vec![TrafficPrefix::Protocol(protocol.number())],
+            SetPort::Range(protocol, first, last) => port_prefixes(*first, *last)
+                .map(|PortPrefix { port, bits }| TrafficPrefix::Ports {
+                    protocol: protocol.number(),
+                    port,
+                    bits,
+                })
+                .collect(),
+            SetPort::Named(protocol, name) => signature
+                .named
+                .get(&(*protocol, name.clone()))
+                .into_iter()
+                .flatten()
+                .map(|port| TrafficPrefix::Ports { protocol: protocol.number(), port: *port, bits: 16 })
+                .collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! From a cluster to what one node must enforce. Pure: no kernel, no clock.
+//!
+//! Addresses that no peer of this node's policies can tell apart form a class ([`Signature`]); a policy set says which
+//! classes may use which ports. Both are values that compare by content, so replicas under the same policies share one
+//! set, and a change that does not concern this node changes nothing here. Numbers for the kernel are given later, by
+//! [`crate::tables`].
+
+mod classes;
+mod clause;
+mod entries;
+mod services;
+mod set;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use netpol_policy::model::{Cluster, Direction, ObjectName, Pod, WorkloadName};
+
+use crate::prefix_map::PrefixMap;
+
+pub use classes::Signature;
+pub use clause::{Clause, ClauseId, Clauses};
+pub use entries::{Entry, Identity, TrafficPrefix, entries};
+pub use services::ServiceAddress;
+pub use set::{PolicySet, SetPeers, SetPort, SetPorts, SetRule};
+
+/// What the agent knows of its node, beside what the cluster says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalNode {
+    /// The node's name.
+    pub name: Box<str>,
+    /// Addresses found behind the node's veths. A pod that no manifest gives a node lives where its address is.
+    pub pod_addresses: BTreeSet<IpAddr>,
+}
+
+/// What the node must enforce.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// The node's pods that policies can concern.
+    pub endpoints: BTreeMap<WorkloadName, Endpoint>,
+    /// The class of each address or block of addresses; longest match, and no entry at all: the class of nothing.
+    pub classes: PrefixMap<Signature>,
+    /// Where a packet to a Service is addressed before translation.
+    pub services: BTreeSet<ServiceAddress>,
+}
+
+/// A pod of this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its addresses.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Who may connect to it; `None` when nothing isolates it.
+    pub ingress: Option<Isolation>,
+    /// What it may connect to; `None` when nothing isolates it.
+    pub egress: Option<Isolation>,
+}
+
+/// An isolated direction of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    /// What is allowed all the same.
+    pub set: Arc<PolicySet>,
+    /// The policies that isolate.
+    pub policies: Vec<ObjectName>,
+    /// The namespace's label isolates too.
+    pub by_namespace: bool,
+}
+
+impl Endpoint {
+    /// The isolation of a direction.
+    #[must_use]
+    pub fn isolation(&self, direction: Direction) -> Option<&Isolation> {
+        match direction {
+            Direction::Ingress => self.ingress.as_ref(),
+            Direction::Egress => self.egress.as_ref(),
+        }
+    }
+}
+
+/// Compiles a cluster for one node.
+///
+/// `clauses` gives peer clauses their numbers; passing the same one again keeps them stable from one compile to the next.
+#[must_use]
+pub fn compile(cluster: &Cluster, node: &LocalNode, clauses: &mut Clauses) -> Desired {
+    let owners = owners(cluster);
+    let mut sets = BTreeSet::new();
+    let endpoints: BTreeMap<WorkloadName, Endpoint> = local_pods(&owners, node)
+        .into_iter()
+        .map(|(pod, addresses)| {
+            let mut isolation = |direction| set::isolation(cluster, pod, direction, clauses, &mut sets);
+            let (ingress, egress) = (isolation(Direction::Ingress), isolation(Direction::Egress));
+            (pod.name.clone(), Endpoint { addresses, ingress, egress })
+        })
+        .collect();
+    Desired {
+        classes: classes::classes(cluster, &owners, &sets, clauses),
+        services: services::services(cluster),
+        endpoints,
+    }
+}
+
+/// Which pod each address belongs to: of those that have it, the newest that runs and has its own network.
+///
+/// The same choice as [`Cluster::owner`], for all addresses at once.
+fn owners(cluster: &Cluster) -> BTreeMap<IpAddr, &Pod> {
+    let mut owners: BTreeMap<IpAddr, &Pod> = BTreeMap::new();
+    for pod in cluster.pods.iter().filter(|pod| pod.is_subject()) {
+        for address in &pod.addresses {
+            let owner = owners.entry(*address).or_insert(pod);
+            if pod.created.cmp(&owner.created).then_with(|| owner.name.cmp(&pod.name)).is_gt() {
+                *owner = pod;
+            }
+        }
+    }
+    owners
+}
+
+/// The pods of this node, with the addresses that are theirs.
+fn local_pods<'c>(owners: &BTreeMap<IpAddr, &'c Pod>, node: &LocalNode) -> Vec<(&'c Pod, BTreeSet<IpAddr>)> {
+    let mut pods: BTreeMap<&WorkloadName, (&Pod, BTreeSet<IpAddr>)> = BTreeMap::new();
+    for (address, pod) in owners {
+        let here = match &pod.node {
+            Some(name) => **name == *node.name,
+            None => pod.addresses.iter().any(|address| node.pod_addresses.contains(address)),
+        };
+        if here {
+            pods.entry(&pod.name).or_insert_with(|| (pod, BTreeSet::new())).1.insert(*address);
+        }
+    }
+    pods.into_values().collect()
+}

@@ -1,0 +1,208 @@
+//! Programs at the hooks of links.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use aya::programs::links::{FdLink, LinkError, LinkOrder, PinnedLink};
+use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
+use netpol_enforcer_common::programs;
+use thiserror::Error;
+
+use super::hook::{Direction, Hook};
+use super::load::{LoadError, Loaded};
+use super::pins::{Pins, PinsError};
+
+/// The hooks that have a program of this run.
+pub struct Hooks {
+    pins: Pins,
+    attached: BTreeMap<Hook, &'static str>,
+}
+
+/// How a hook got its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// It was there already.
+    Before,
+    /// An earlier run's program was replaced, without a moment in between.
+    Replaced,
+    /// The hook is new.
+    New,
+}
+
+/// Why a hook has no program.
+#[derive(Debug, Error)]
+pub enum HookError {
+    /// The kernel refused to attach.
+    #[error("attaching the program {program} at {hook} of {name}: {source}{hint}", hint = hint(.source))]
+    Attach {
+        /// The program.
+        program: &'static str,
+        /// Where.
+        hook: Hook,
+        /// The interface's name.
+        name: String,
+        /// What went wrong.
+        source: Box<ProgramError>,
+    },
+    /// The link could not be pinned, so it would not outlive the agent.
+    #[error("pinning the link of {hook} of {name}: {message}")]
+    Pin {
+        /// Where.
+        hook: Hook,
+        /// The interface's name.
+        name: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// A pinned file could not be handled.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// The program is not there.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+impl Hooks {
+    /// Starts with no hook known; links that are pinned are adopted when they are wanted, or removed by [`Self::release_others`].
+    #[must_use]
+    pub fn new(pins: Pins) -> Self {
+        Self { pins, attached: BTreeMap::new() }
+    }
+
+    /// The hooks that have a program.
+    pub fn attached(&self) -> impl Iterator<Item = Hook> {
+        self.attached.keys().copied()
+    }
+
+    /// Sees to it that a hook runs a program.
+    ///
+    /// # Errors
+    /// When the kernel refuses. An interface that has gone meanwhile is such a case.
+    pub fn attach(
+        &mut self,
+        loaded: &mut Loaded,
+        hook: Hook,
+        name: &str,
+        program: &'static str,
+    ) -> Result<Attached, HookError> {
+        if self.attached.get(&hook) == Some(&program) && is_attached(loaded, hook, name, program)? {
+            return Ok(Attached::Before);
+        }
+        let classifier = loaded.program(program)?;
+        let outcome = match self.pinned(hook)? {
+            Some(link) => match classifier.attach_to_link(link) {
+                Ok(id) => {
+                    // Only our handle goes; the pin keeps the link.
+                    drop(classifier.take_link(id));
+                    Attached::Replaced
+                }
+                // The interface of this index that the link belonged to is gone, and another one has the index now.
+                Err(_) => {
+                    self.pins.remove_link(hook)?;
+                    self.attach_new(classifier, hook, name, program)?
+                }
+            },
+            None => self.attach_new(classifier, hook, name, program)?,
+        };
+        self.attached.insert(hook, program);
+        Ok(outcome)
+    }
+
+    /// Removes the programs from all hooks but those wanted; hooks of interfaces that are gone are among them.
+    ///
+    /// # Errors
+    /// When a pinned link can't be removed.
+    pub fn release_others(&mut self, wanted: &BTreeMap<Hook, &'static str>) -> Result<Vec<Hook>, HookError> {
+        let others: Vec<Hook> =
+            self.pins.hooks()?.into_iter().filter(|hook| !wanted.contains_key(hook)).collect();
+        for hook in &others {
+            self.pins.remove_link(*hook)?;
+        }
+        self.attached.retain(|hook, _| wanted.contains_key(hook));
+        Ok(others)
+    }
+
+    fn attach_new(
+        &self,
+        classifier: &mut SchedClassifier,
+        hook: Hook,
+        name: &str,
+        program: &'static str,
+    ) -> Result<Attached, HookError> {
+        let refused =
+            |source| HookError::Attach { program, hook, name: name.into(), source: Box::new(source) };
+        let pin = |message: String| HookError::Pin { hook, name: name.into(), message };
+        // First: another program must not take a packet away before it was judged.
+        let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+        let id = classifier.attach_with_options(name, attach_type(hook), options).map_err(refused)?;
+        let link = classifier.take_link(id).map_err(refused)?;
+        let link: FdLink = link.try_into().map_err(|error: LinkError| pin(error.to_string()))?;
+        link.pin(self.pins.link(hook)).map_err(|error| pin(error.to_string()))?;
+        Ok(Attached::New)
+    }
+
+    fn pinned(&self, hook: Hook) -> Result<Option<SchedClassifierLink>, HookError> {
+        match PinnedLink::from_pin(self.pins.link(hook)) {
+            Ok(link) => match SchedClassifierLink::try_from(FdLink::from(link)) {
+                Ok(link) => Ok(Some(link)),
+                Err(_) => {
+                    self.pins.remove_link(hook)?;
+                    Ok(None)
+                }
+            },
+            Err(LinkError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(_) => {
+                self.pins.remove_link(hook)?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The program for a hook, by what the link is to the agent.
+#[must_use]
+pub fn program_for(pod: bool, direction: Direction, ethernet: bool) -> &'static str {
+    match (pod, direction, ethernet) {
+        (true, Direction::Ingress, _) => programs::POD_INGRESS,
+        (true, Direction::Egress, _) => programs::POD_EGRESS,
+        (false, _, true) => programs::UPLINK_EGRESS,
+        (false, _, false) => programs::UPLINK_EGRESS_L3,
+    }
+}
+
+/// Whether the kernel still runs the program there: someone may have detached it.
+fn is_attached(
+    loaded: &mut Loaded,
+    hook: Hook,
+    name: &str,
+    program: &'static str,
+) -> Result<bool, HookError> {
+    let ours = loaded.program(program)?.info().map(|info| info.id());
+    let there = SchedClassifier::query_tcx(name, attach_type(hook));
+    Ok(match (ours, there) {
+        (Ok(ours), Ok((_, programs))) => programs.iter().any(|program| program.id() == ours),
+        _ => false,
+    })
+}
+
+fn attach_type(hook: Hook) -> TcAttachType {
+    match hook.direction {
+        Direction::Ingress => TcAttachType::Ingress,
+        Direction::Egress => TcAttachType::Egress,
+    }
+}
+
+fn hint(error: &ProgramError) -> &'static str {
+    match error {
+        ProgramError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::EINVAL) => {
+            "; TCX links need Linux 6.6 or newer"
+        }
+        ProgramError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::EPERM) => {
+            "; run as root or with the capabilities BPF and NET_ADMIN"
+        }
+        _ => "",
+    }
+}

@@ -1,0 +1,19 @@
+//! The kernel's side: programs, maps and links, pinned on a BPF file system so that they outlive the agent.
+
+mod events;
+mod flows;
+mod hook;
+mod hooks;
+mod load;
+mod maps;
+mod pins;
+mod usage;
+
+pub use events::Events;
+pub use flows::Flows;
+pub use hook::{Direction, Hook};
+pub use hooks::{Attached, HookError, Hooks, program_for};
+pub use load::{LoadError, Loaded, MapSizes, Settings, load};
+pub use maps::Maps;
+pub use pins::{LAYOUT, Pins, PinsError};
+pub use usage::{Counted, MapUsage, counters, usage};

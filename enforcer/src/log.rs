@@ -1,0 +1,151 @@
+//! What the agent says while it runs: one line an event, on standard error.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people: time, level, message, `key=value`.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Something that keeps policy from being applied as written.
+    Error,
+    /// Something a person should look at.
+    Warn,
+    /// The normal course of things.
+    Info,
+}
+
+static FORMAT: OnceLock<Format> = OnceLock::new();
+
+/// Chooses the format, once, at start.
+pub fn set_format(format: Format) {
+    // A second choice in one process is a programming error without consequence: the first one stays.
+    let _ = FORMAT.set(format);
+}
+
+/// Writes an error line.
+pub fn error(message: impl Display, fields: &[(&str, &dyn Display)]) {
+    write(Level::Error, &message, fields);
+}
+
+/// Writes a warning line.
+pub fn warn(message: impl Display, fields: &[(&str, &dyn Display)]) {
+    write(Level::Warn, &message, fields);
+}
+
+/// Writes an information line.
+pub fn info(message: impl Display, fields: &[(&str, &dyn Display)]) {
+    write(Level::Info, &message, fields);
+}
+
+fn write(level: Level, message: &dyn Display, fields: &[(&str, &dyn Display)]) {
+    let time = timestamp(SystemTime::now());
+    let line = match FORMAT.get().copied().unwrap_or_default() {
+        Format::Text => text(&time, level, message, fields, std::io::stderr().is_terminal()),
+        Format::Json => json(&time, level, message, fields),
+    };
+    // Nowhere to complain to if standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn text(
+    time: &str,
+    level: Level,
+    message: &dyn Display,
+    fields: &[(&str, &dyn Display)],
+    colour: bool,
+) -> String {
+    let (word, code) = match level {
+        Level::Error => ("ERROR", "31"),
+        Level::Warn => ("WARN ", "33"),
+        Level::Info => ("INFO ", "32"),
+    };
+    let mut line = if colour {
+        format!("{time} \x1b[{code}m{word}\x1b[0m {message}")
+    } else {
+        format!("{time} {word} {message}")
+    };
+    for (key, value) in fields {
+        let value = value.to_string();
+        if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"') {
+            line.push_str(&format!(" {key}={value:?}"));
+        } else {
+            line.push_str(&format!(" {key}={value}"));
+        }
+    }
+    line
+}
+
+fn json(time: &str, level: Level, message: &dyn Display, fields: &[(&str, &dyn Display)]) -> String {
+    let level = match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+    };
+    let mut object = Map::new();
+    object.insert("time".into(), time.into());
+    object.insert("level".into(), level.into());
+    object.insert("message".into(), message.to_string().into());
+    for (key, value) in fields {
+        object.insert((*key).into(), value.to_string().into());
+    }
+    Value::Object(object).to_string()
+}
+
+/// A point in time as RFC 3339 in UTC, to the millisecond.
+pub(crate) fn timestamp(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    // Days to a civil date, counting years from March so that the leap day comes last.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_rfc_3339() {
+        let cases = [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn fields_follow_the_message() {
+        let line =
+            text("T", Level::Info, &"pod bound", &[("pod", &"shop/db"), ("why", &"it is \"there\"")], false);
+        assert_eq!(line, r#"T INFO  pod bound pod=shop/db why="it is \"there\"""#);
+        let line = json("T", Level::Error, &"no", &[("pod", &"shop/db")]);
+        assert_eq!(line, r#"{"level":"error","message":"no","pod":"shop/db","time":"T"}"#);
+    }
+}

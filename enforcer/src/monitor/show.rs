@@ -1,0 +1,82 @@
+//! Notices for people.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use super::{Notice, Side};
+
+/// One notice as text: a line of what happened, and lines of why.
+#[must_use]
+pub fn text(notice: &Notice, colour: bool) -> String {
+    let (word, code) = if notice.verdict == "drop" { ("DROP ", "31") } else { ("ALLOW", "32") };
+    let word = if colour { format!("\x1b[{code}m{word}\x1b[0m") } else { word.into() };
+    let icmp = notice.protocol.starts_with("ICMP");
+    let what = if icmp {
+        let number = |side: &Side| side.port.unwrap_or_default();
+        format!("{} type {} code {}", notice.protocol, number(&notice.source), number(&notice.destination))
+    } else {
+        notice.protocol.clone()
+    };
+    let mut text = format!(
+        "{} {word} {:7} {} -> {} {what}: {}",
+        notice.time,
+        notice.direction,
+        side(&notice.source, !icmp),
+        side(&notice.destination, !icmp),
+        notice.text
+    );
+    if !notice.isolated_by.is_empty() {
+        let pod = notice.pod.as_deref().unwrap_or("the pod");
+        let _ = write!(text, "\n    {pod} is isolated by {}", notice.isolated_by.join(", "));
+    }
+    if let Some(rule) = &notice.rule {
+        let _ = write!(text, "\n    {rule}");
+    }
+    text
+}
+
+fn side(side: &Side, with_port: bool) -> String {
+    let address = match (side.address, side.port.filter(|_| with_port)) {
+        (None, _) => "?".into(),
+        (Some(address), None) => address.to_string(),
+        (Some(IpAddr::V4(address)), Some(port)) => format!("{address}:{port}"),
+        (Some(IpAddr::V6(address)), Some(port)) => format!("[{address}]:{port}"),
+    };
+    match &side.pod {
+        Some(pod) => format!("{pod} ({address})"),
+        None => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drop_says_why() {
+        let side = |address: &str, port, pod: &str| Side {
+            address: Some(address.parse().expect("an address")),
+            port: Some(port),
+            pod: Some(pod.into()),
+        };
+        let notice = Notice {
+            time: "T".into(),
+            verdict: "drop".into(),
+            direction: "ingress".into(),
+            reason: "not-allowed".into(),
+            text: "The direction is isolated, and no rule allows it.".into(),
+            pod: Some("shop/db".into()),
+            source: side("10.0.0.2", 40000, "shop/web"),
+            destination: side("fd00::3", 3306, "shop/db"),
+            protocol: "TCP".into(),
+            link: "veth1".into(),
+            isolated_by: vec!["shop/db-test".into()],
+            rule: Some("shop/db-test spec.ingress[0] would need the label role=backend on the pod".into()),
+        };
+        let expected = "T DROP  ingress shop/web (10.0.0.2:40000) -> shop/db ([fd00::3]:3306) TCP: \
+                        The direction is isolated, and no rule allows it.\n    \
+                        shop/db is isolated by shop/db-test\n    \
+                        shop/db-test spec.ingress[0] would need the label role=backend on the pod";
+        assert_eq!(text(&notice, false), expected);
+    }
+}

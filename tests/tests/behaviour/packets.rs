@@ -1,0 +1,188 @@
+//! Packets that are not plain TCP between two pods.
+
+use std::time::Duration;
+
+use netpol_tests::lab::address::{self, Family};
+use netpol_tests::lab::requirements::skip;
+use netpol_tests::lab::{Between, ServiceProxy, Shape, Wiring};
+use netpol_tests::probe::server::Port;
+use netpol_tests::probe::{self, Outcome, Probe, Target};
+
+use crate::common::{Enforced, plain};
+
+const BRIDGE: Wiring = Wiring::Bridge { call_iptables: true };
+
+fn pod(name: &str, role: &str, ports: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{role: {role}}}}}\nspec: {{containers: [{{name: main, ports: [{ports}]}}]}}\n---\n"
+    )
+}
+
+fn service(role: &str, port: u16) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {role}}}\nspec: {{selector: {{role: {role}}}, ports: [{{port: {port}}}]}}\n---\n"
+    )
+}
+
+fn policy(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: default}}\nspec: {spec}\n"
+    )
+}
+
+const DENY_ALL: &str = "{podSelector: {}, policyTypes: [Ingress, Egress]}";
+
+#[test]
+fn a_forged_source_address_is_dropped() {
+    if skip("anti-spoofing") {
+        return;
+    }
+    for shape in [plain(), Shape::one_node(Wiring::PointToPoint, ServiceProxy::Nftables)] {
+        let pods = pod("attacker", "a", "")
+            + &pod("friend", "f", "")
+            + &pod("victim", "v", "{containerPort: 53, protocol: UDP}");
+        let mut enforced = Enforced::without_agents(shape.clone(), &pods);
+        let lab = &enforced.running.lab;
+        let attacker = &lab.pods["default/attacker"].namespace;
+        let forged = [lab.pods["default/friend"].address, address::outside(99)];
+        let lines = forged.iter().flat_map(|pair| {
+            [format!("addr add {}/32 dev eth0", pair.v4), format!("addr add {}/128 dev eth0 nodad", pair.v6)]
+        });
+        attacker.ip(&lines.collect::<Vec<_>>()).unwrap();
+        let victim = lab.pods["default/victim"].address;
+        let send = |enforced: &Enforced| {
+            let lab = &enforced.running.lab;
+            let sources = forged.iter().flat_map(|pair| pair.both());
+            let probes = sources.map(|source| Probe {
+                source: Some(source),
+                ..Probe::new(
+                    &lab.pods["default/attacker"].namespace,
+                    Target::Port(victim.of(Family::of(source)), Port::udp(53)),
+                    Duration::from_millis(500),
+                )
+            });
+            let _ = probe::run(&probes.collect::<Vec<_>>());
+            let datagrams = lab.pods["default/victim"].server.datagrams();
+            let from_forged =
+                |source| datagrams.iter().filter(|datagram| datagram.from.ip() == source).count();
+            forged.iter().flat_map(|pair| pair.both()).map(from_forged).collect::<Vec<_>>()
+        };
+        // Without an agent they arrive: what drops them later is the agent.
+        let before = send(&enforced);
+        assert!(before.iter().all(|count| *count > 0), "{shape}: {before:?}");
+        enforced.start_agents();
+        enforced.expect(&["attacker -> victim:53/udp", "friend -> victim:53/udp"], &[]);
+        let settled = send(&enforced);
+        let after = send(&enforced);
+        assert_eq!(settled, after, "{shape}: forged datagrams were delivered{}", enforced.explain());
+        // Its own address still works.
+        enforced.expect(&["attacker -> victim:53/udp"], &[]);
+    }
+}
+
+#[test]
+fn fragments_share_the_fate_of_their_first() {
+    if skip("fragments") {
+        return;
+    }
+    let pods = pod("friend", "friend", "")
+        + &pod("stranger", "stranger", "")
+        + &pod("dns", "dns", "{containerPort: 53, protocol: UDP}");
+    let allow = policy(
+        "dns",
+        "{podSelector: {matchLabels: {role: dns}}, ingress: [{from: [{podSelector: {matchLabels: {role: friend}}}], ports: [{protocol: UDP, port: 53}]}]}",
+    );
+    let shape = Shape::two_nodes(BRIDGE, Between::Routes, ServiceProxy::Nftables);
+    let enforced = Enforced::new(shape, &pods, &[("dns.yaml", &allow)]);
+    enforced.expect(&["friend -> dns:53/udp"], &["stranger -> dns:53/udp"]);
+    let lab = &enforced.running.lab;
+    for payload in [1_473, 4_000, 30_000] {
+        for family in Family::BOTH {
+            let dns = Target::Port(lab.pods["default/dns"].address.of(family), Port::udp(53));
+            let probe = |name: &str, patience| Probe {
+                payload,
+                ..Probe::new(&lab.pods[name].namespace, dns, Duration::from_millis(patience))
+            };
+            let outcomes = probe::run(&[probe("default/friend", 5_000), probe("default/stranger", 500)]);
+            let expected = [Outcome::Connected(Some("default/dns".into())), Outcome::TimedOut];
+            assert_eq!(outcomes, expected, "{payload} bytes over {family}{}", enforced.explain());
+        }
+    }
+    let from_stranger = lab.pods["default/stranger"].address.both();
+    let datagrams = lab.pods["default/dns"].server.datagrams();
+    assert!(datagrams.iter().all(|datagram| !from_stranger.contains(&datagram.from.ip())));
+}
+
+#[test]
+fn the_node_reaches_its_pods_and_a_pod_reaches_itself() {
+    if skip("probes and hairpin") {
+        return;
+    }
+    let bridge = Shape::one_node(BRIDGE, ServiceProxy::Iptables);
+    for shape in [plain(), bridge, Shape::one_node(Wiring::PointToPoint, ServiceProxy::Nftables)] {
+        let objects = pod("web", "web", "{containerPort: 80}")
+            + &pod("other", "other", "{containerPort: 80}")
+            + &service("web", 80);
+        let deny = policy("deny-all", DENY_ALL);
+        let enforced = Enforced::new(shape, &objects, &[("deny.yaml", &deny)]);
+        enforced.expect(
+            &["node -> web:80, other:80, ping web, ping other", "web -> web:80, service web:80"],
+            &[
+                "web -> other:80, outside-1:80, ping other",
+                "other -> web:80, service web:80",
+                "outside-1 -> web:80, ping web",
+            ],
+        );
+    }
+}
+
+#[test]
+fn egress_through_a_service_is_decided_by_the_pod_behind_it() {
+    if skip("egress through a Service on another node") {
+        return;
+    }
+    let mut objects = String::new();
+    for (name, node) in [("client", "node-1"), ("near", "node-1"), ("far", "node-2"), ("closed", "node-2")] {
+        let text = pod(name, name, "{containerPort: 80}");
+        objects += &text.replace("spec: {", &format!("spec: {{nodeName: {node}, "));
+        objects += &service(name, 8080).replace("port: 8080", "port: 8080, targetPort: 80");
+    }
+    let allow = policy(
+        "client",
+        "{podSelector: {matchLabels: {role: client}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchExpressions: [{key: role, operator: In, values: [near, far]}]}}], ports: [{port: 80}]}]}",
+    );
+    for shape in [
+        Shape::two_nodes(Wiring::PointToPoint, Between::Routes, ServiceProxy::Nftables),
+        Shape::two_nodes(BRIDGE, Between::Vxlan, ServiceProxy::Iptables),
+        Shape::two_nodes(BRIDGE, Between::Routes, ServiceProxy::Nftables),
+    ] {
+        let enforced = Enforced::new(shape, &objects, &[("client.yaml", &allow)]);
+        enforced.expect(
+            &[
+                "client -> near:80, far:80, service near:8080, service far:8080, service client:8080",
+                "near, far, closed -> client:80, closed:80, service closed:8080",
+            ],
+            &["client -> closed:80, service closed:8080, outside-1:80, ping near, ping far"],
+        );
+    }
+}
+
+#[test]
+fn errors_that_belong_to_a_flow_come_back() {
+    if skip("ICMP errors") {
+        return;
+    }
+    let objects =
+        pod("client", "client", "") + &pod("server", "server", "{containerPort: 53, protocol: UDP}");
+    // The client lets nothing in and only this out; the server says by ICMP that nobody listens on that port.
+    let allow = policy(
+        "client",
+        "{podSelector: {matchLabels: {role: client}}, policyTypes: [Ingress, Egress], egress: [{to: [{podSelector: {matchLabels: {role: server}}}], ports: [{protocol: UDP}]}]}",
+    );
+    let enforced = Enforced::new(plain(), &objects, &[("client.yaml", &allow)]);
+    enforced.expect(&["client -> server:53/udp"], &["server -> ping client", "client -> ping server"]);
+    for family in Family::BOTH {
+        let outcome = enforced.outcome("client -> server:54/udp", family, Duration::from_secs(3));
+        assert_eq!(outcome, Outcome::Refused, "{family}{}", enforced.explain());
+    }
+}

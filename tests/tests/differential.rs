@@ -1,0 +1,103 @@
+//! Random clusters and policies: the data path and the evaluator must agree on every flow.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use netpol_tests::lab::address::Family;
+use netpol_tests::lab::requirements::skip;
+use netpol_tests::lab::{Between, OUTSIDE_ADDRESSES, ServiceProxy, Shape, Wiring};
+use netpol_tests::random::{self, Rng};
+use netpol_tests::scenario::flow::{self, Destination, Flow, Source};
+use netpol_tests::scenario::{Verdict, measure, predict};
+use netpol_tests::summary;
+
+use crate::common::{Enforced, lines};
+
+/// How many flows a run checks at least.
+const FLOWS: usize = 2_000;
+const POLICIES: usize = 8;
+
+#[test]
+fn the_data_path_agrees_with_the_evaluator_on_random_flows() {
+    if skip("the differential test with real packets") {
+        return;
+    }
+    let seed = seed();
+    let mut rng = Rng::new(seed);
+    let shape = Shape::two_nodes(Wiring::PointToPoint, Between::Routes, ServiceProxy::Nftables);
+    let mut enforced = Enforced::without_agents(shape, "");
+    enforced.start_agents();
+    let (mut checked, mut closed, mut round) = (0, 0, 0);
+    while checked < FLOWS {
+        round += 1;
+        let cluster = random::cluster(&mut rng);
+        enforced.running.apply(&cluster).unwrap();
+        let policies = random::policies(&mut rng, POLICIES);
+        enforced.edit(&[("policies.json", &policies)]);
+        let flows = predicted(&enforced);
+        let wrong = measure::disagreements_within(&enforced.running, &flows, Duration::from_secs(20));
+        assert!(
+            wrong.is_empty(),
+            "seed {seed}, round {round}: {} of {} flows differ from the evaluator{}\npolicies: {policies}\nlabels: {cluster:#?}{}",
+            wrong.len(),
+            flows.len(),
+            lines(&wrong[..wrong.len().min(30)]),
+            enforced.explain()
+        );
+        checked += flows.len();
+        closed += flows.iter().filter(|(_, _, verdict)| *verdict == Verdict::Closed).count();
+    }
+    // Neither all open nor all closed, or the comparison says little.
+    assert!(
+        closed > checked / 10 && closed < checked - checked / 10,
+        "seed {seed}: {closed} of {checked} are closed"
+    );
+    summary::count(
+        checked,
+        &format!("random flows with real packets, evaluator and data path agree (seed {seed})"),
+    );
+}
+
+/// From every pod and every host outside to everything, over both families, with the evaluator's verdicts.
+fn predicted(enforced: &Enforced) -> Vec<(Flow, Family, Verdict)> {
+    let running = &enforced.running;
+    let loaded = predict::load(running.manifests()).unwrap();
+    assert!(loaded.refused.is_empty(), "a random policy was refused: {:?}", loaded.refused);
+    let mut flows = flow::between_pods(&running.cluster);
+    let mut from_outside = Vec::new();
+    for key in running.cluster.pods.keys() {
+        for number in 1..=OUTSIDE_ADDRESSES {
+            let destinations = flows.iter().map(|flow| &flow.destination);
+            let to_pod = destinations.filter(|to| matches!(to, Destination::Pod(pod, _) if pod == key));
+            let unique = to_pod.collect::<std::collections::BTreeSet<_>>();
+            let source = Source::Outside(number);
+            from_outside.extend(
+                unique.into_iter().map(|to| Flow { source: source.clone(), destination: to.clone() }),
+            );
+            let source = Source::Pod(key.clone());
+            from_outside.push(Flow { source, destination: Destination::Outside(number) });
+        }
+        let pings = running.cluster.pods.keys().filter(|other| *other != key);
+        from_outside.extend(pings.map(|other| Flow {
+            source: Source::Pod(key.clone()),
+            destination: Destination::Ping(other.clone()),
+        }));
+    }
+    flows.extend(from_outside);
+    let mut predicted = Vec::new();
+    for flow in flows {
+        for family in Family::BOTH {
+            if let Some(verdict) = predict::verdict(running, &loaded.cluster, &flow, family) {
+                predicted.push((flow.clone(), family, verdict));
+            }
+        }
+    }
+    predicted
+}
+
+/// `NETPOL_SEED`, or another one every time.
+fn seed() -> u64 {
+    match std::env::var("NETPOL_SEED") {
+        Ok(seed) => seed.parse().expect("NETPOL_SEED is a number"),
+        Err(_) => UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
+    }
+}
