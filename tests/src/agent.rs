@@ -11,6 +11,7 @@ use std::{env, fs, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use serde::Deserialize;
 
 use crate::cluster::running::RunningCluster;
 use crate::lab::netns::NetNs;
@@ -24,6 +25,8 @@ pub struct Agent {
     /// What it writes to standard output and standard error.
     pub log: PathBuf,
     pid: Pid,
+    node: usize,
+    state: PathBuf,
     ended: Mutex<Receiver<ExitStatus>>,
 }
 
@@ -32,8 +35,8 @@ impl Agent {
     ///
     /// # Errors
     /// When it can't be built or started.
-    pub fn start(running: &RunningCluster, node: usize) -> Result<Self> {
-        let node = &running.lab.nodes[node];
+    pub fn start(running: &RunningCluster, index: usize) -> Result<Self> {
+        let node = &running.lab.nodes[index];
         let state = running.files.directory(&format!("state-{}", node.name))?;
         let log = running.files.path().join(format!("agent-{}.log", node.name));
         let output = File::options().create(true).append(true).open(&log)?;
@@ -48,7 +51,21 @@ impl Agent {
             .stdout(output.try_clone()?)
             .stderr(output);
         let (pid, ended) = spawn(&node.namespace, command).context("starting netpol-enforcer")?;
-        Ok(Self { log, pid, ended: Mutex::new(ended) })
+        Ok(Self { log, pid, node: index, state, ended: Mutex::new(ended) })
+    }
+
+    /// Whether it has programmed its node with the pods that run there now: what it says of itself in its state file.
+    #[must_use]
+    pub fn has_programmed(&self, running: &RunningCluster) -> bool {
+        let report = fs::read_to_string(self.state.join("state.json")).ok();
+        let report = report.and_then(|text| serde_json::from_str::<Report>(&text).ok());
+        report.is_some_and(|report| {
+            let hooked = report.links.iter().all(|link| link.problem.is_none());
+            let mut pods = running.lab.pods.iter().filter(|(_, pod)| pod.node == self.node);
+            let bound =
+                |name: &str| report.endpoints.iter().any(|endpoint| endpoint.pod.as_deref() == Some(name));
+            report.pid == self.pid().cast_unsigned() && hooked && pods.all(|(name, _)| bound(name))
+        })
     }
 
     /// Its process id.
@@ -102,6 +119,24 @@ impl Agent {
         let ended = self.ended.lock().expect("nobody panics with the lock");
         ended.recv_timeout(patience).context("the agent goes on running")
     }
+}
+
+/// What the agent's state file says, as far as the harness looks at it.
+#[derive(Deserialize)]
+struct Report {
+    pid: u32,
+    links: Vec<Link>,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    problem: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Endpoint {
+    pod: Option<String>,
 }
 
 impl Drop for Agent {

@@ -30,6 +30,7 @@ impl Enforced {
         let mut enforced = Self::without_agents(shape, manifests);
         enforced.running.set_policies(policies.iter().copied()).unwrap();
         enforced.start_agents();
+        enforced.wait_until_programmed();
         enforced
     }
 
@@ -43,6 +44,16 @@ impl Enforced {
         self.agents = (0..self.running.lab.nodes.len())
             .map(|node| Agent::start(&self.running, node).expect("the agent starts"))
             .collect();
+    }
+
+    /// Waits until every agent has programmed the pods of its node.
+    #[track_caller]
+    pub(crate) fn wait_until_programmed(&self) {
+        let deadline = Instant::now() + CONVERGENCE;
+        while !self.agents.iter().all(|agent| agent.has_programmed(&self.running)) {
+            assert!(Instant::now() < deadline, "not programmed within {CONVERGENCE:?}{}", self.explain());
+            std::thread::yield_now();
+        }
     }
 
     /// Replaces all policy files.

@@ -33,6 +33,7 @@ fn the_data_path_agrees_with_the_evaluator_on_random_flows() {
         enforced.running.apply(&cluster).unwrap();
         let policies = random::policies(&mut rng, POLICIES);
         enforced.edit(&[("policies.json", &policies)]);
+        enforced.wait_until_programmed();
         let flows = predicted(&enforced);
         let wrong = measure::disagreements_within(&enforced.running, &flows, Duration::from_secs(20));
         assert!(

@@ -128,6 +128,7 @@ fn enforce(shape: &Shape, scenario: &Scenario) -> usize {
     let mut checked = 0;
     for stage in &scenario.expected.stages {
         apply(&mut enforced.running, scenario, stage);
+        enforced.wait_until_programmed();
         let flows = scenario.flows(stage, &enforced.running.cluster).unwrap();
         enforced.expect_flows(&format!("{shape}: {}, {}", scenario.name, stage.name), &flows);
         let possible = flows.iter().filter(|(flow, _)| measure::is_possible(&enforced.running, flow));

@@ -71,6 +71,12 @@ fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, di
         if open(context, endpoint, question, reverse, false) && question.verdict.track {
             return remember(context, endpoint, packet, reverse, false, question);
         }
+        if packet.kind == kind::MIDDLE && tracked && flow::approved(&question.flow, direction) == 0 {
+            // The other side opened this connection, and may no longer. Its entry stays: without it, this
+            // packet would be taken for one of a connection that the pod opened itself.
+            keep_revoked(context, question);
+            return false;
+        }
         flow::approve(&mut question.flow, reverse, 0);
     }
 
@@ -82,6 +88,10 @@ fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, di
         return true;
     }
 
+    if packet.kind == kind::MIDDLE && tracked {
+        keep_revoked(context, question);
+        return false;
+    }
     if packet.kind == kind::MIDDLE && !answers {
         // The entry was lost, or there never was one: perhaps the other side opened the connection.
         let denied = question.verdict;
@@ -96,6 +106,16 @@ fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, di
         let _ = maps::CONNTRACK.remove(&question.key);
     }
     false
+}
+
+/// Keeps a connection's entry, of an epoch that is over, as long as packets of it come: what was revoked must not be
+/// mistaken for a connection whose entry was lost.
+#[inline(always)]
+fn keep_revoked(context: &Context, question: &Question) {
+    if let Some(flow) = maps::CONNTRACK.get_ptr_mut(&question.key) {
+        let flow = unsafe { &mut *flow };
+        flow::touch(flow, context.now, flow.flags);
+    }
 }
 
 /// Writes down that a flow was approved.

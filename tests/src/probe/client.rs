@@ -37,7 +37,7 @@ impl Target {
 pub struct Probe<'a> {
     /// Where it starts.
     pub from: &'a NetNs,
-    /// The source address, when the kernel shall not choose.
+    /// The source address, when the kernel shall not choose. It need not be the namespace's own: that is how a pod lies.
     pub source: Option<IpAddr>,
     /// What it talks to.
     pub to: Target,
@@ -167,6 +167,10 @@ impl Attempt {
         let socket = probe.from.run(|| Socket::new(domain, kind, Some(protocol)))?;
         socket.set_nonblocking(true)?;
         if let Some(source) = probe.source {
+            match source {
+                IpAddr::V4(_) => socket.set_ip_transparent_v4(true)?,
+                IpAddr::V6(_) => socket.set_ip_transparent_v6(true)?,
+            }
             socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
         let now = Instant::now();

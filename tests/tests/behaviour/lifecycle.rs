@@ -1,5 +1,7 @@
 //! The agent is killed, restarted, fed with nonsense, and removed.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::time::Duration;
 
@@ -135,16 +137,24 @@ fn cleanup_removes_everything() {
     if skip("cleanup") {
         return;
     }
-    let mut enforced = three_tier();
+    let mut enforced = Enforced::without_agents(plain(), &file("three-tier", "workloads.yaml"));
+    let before = pinned(&enforced);
+    enforced.edit(&[("db-test.yaml", &file("three-tier", "db-test.yaml"))]);
+    enforced.start_agents();
+    enforced.expect(&["backend -> db:3306"], &["frontend -> db:3306"]);
+    assert_ne!(pinned(&enforced), before);
     enforced.agents.pop().unwrap().kill().unwrap();
     let output = agent::command(&enforced.running, 0, &["cleanup"]).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     enforced.expect(&["frontend, backend -> db:3306, service db:3306, ping db"], &[]);
-    let left = enforced.running.lab.nodes[0].namespace.run(|| {
+    assert_eq!(pinned(&enforced), before);
+}
+
+fn pinned(enforced: &Enforced) -> BTreeSet<OsString> {
+    enforced.running.lab.nodes[0].namespace.run(|| {
         let entries = fs::read_dir("/sys/fs/bpf").unwrap();
-        entries.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
-    });
-    assert!(left.is_empty(), "pinned and left: {left:?}");
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    })
 }
 
 #[test]

@@ -113,7 +113,9 @@ fn connections_from_before_the_agent_are_judged_too() {
     let mut enforced = Enforced::without_agents(plain(), &file("three-tier", "workloads.yaml"));
     let mut revoked = connections(&enforced, "frontend");
     let mut kept = connections(&enforced, "backend");
-    let policy = file("three-tier", "db-test.yaml");
+    // Isolated for both directions: a packet of a connection that nobody saw begin passes only if either side might
+    // have opened it.
+    let policy = file("replies", "db-no-egress.yaml");
     enforced.edit(&[("db-test.yaml", &policy)]);
     enforced.start_agents();
     for (name, connection) in &mut revoked {
