@@ -1,0 +1,34 @@
+//! Benchmarks: ratios against a baseline measured in the same run, because machines are noisy.
+//!
+//! `make bench` builds with optimisation and prints the figures of `docs/benchmarks.md`.
+
+mod corpus;
+mod lint;
+mod packets;
+mod sample;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Measures the linter against a plain text search, and the data path per packet.
+#[derive(Parser)]
+struct Arguments {
+    /// The netpol-lint binary to measure.
+    #[arg(long, value_name = "FILE")]
+    netpol_lint: PathBuf,
+    /// Number of policy files.
+    #[arg(long, default_value_t = 2000)]
+    files: usize,
+    /// Measured runs of each command.
+    #[arg(long, default_value_t = 31)]
+    runs: usize,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    lint::measure(&arguments.netpol_lint, arguments.files, arguments.runs)?;
+    println!();
+    packets::measure()
+}
