@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::__sk_buff, helpers::bpf_get_hash_recalc};
 use netpol_enforcer_common::{
     Direction,
-    conntrack::{Flow, Link, LinkKey},
+    conntrack::{self, Flow, Link, LinkKey},
     endpoint::{Endpoint, SET_NONE},
     event::DEFERRED,
     mark,
@@ -84,20 +84,22 @@ fn translated(context: &Context, endpoint: &Endpoint, packet: &mut Packet, quest
     }
     question.key = flow::key(endpoint.generation, packet, Direction::Egress);
     question.flow = Flow::default();
-    if packet.kind < kind::REPLY
-        && let Some(flow) = flow::find(&question.key, context.config, context.now)
-    {
-        if flow::approved(flow, Direction::Egress) == context.epoch {
+    let mut track = packet.kind < kind::REPLY;
+    if track && let Some(flow) = flow::find(&question.key, context.config, context.now) {
+        if flow.flags & conntrack::DEFERRED != 0 {
+            // Nothing was translated: this is the entry that led here, and it approves of nothing.
+            track = false;
+        } else if flow::approved(flow, Direction::Egress) == context.epoch {
             let flags = flow::flags_after(flow.flags, packet, false);
             flow::touch(flow, context.now, flags);
             return question.verdict.set(Reason::Established);
         }
         question.flow = *flow;
     }
-    open_translated(context, endpoint, question);
+    let allowed = open_translated(context, endpoint, question);
     question.verdict.news = flow::approved(&question.flow, Direction::Egress) == 0;
     link(context, packet, question);
-    if question.verdict.allows() && packet.kind < kind::REPLY {
+    if allowed && track {
         flow::approve(&mut question.flow, Direction::Egress, context.epoch);
         question.flow.last_seen = context.now;
         question.flow.flags = flow::flags_after(question.flow.flags, packet, false);

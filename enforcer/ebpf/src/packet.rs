@@ -24,9 +24,9 @@ pub mod kind {
     pub const EITHER: u8 = 0;
     /// Opens a flow and is never a reply: TCP with SYN only, an echo request.
     pub const OPENING: u8 = 1;
-    /// TCP within a connection.
+    /// TCP within a connection that is open.
     pub const MIDDLE: u8 = 2;
-    /// Never opens a flow: an echo reply.
+    /// Never opens a flow: TCP with SYN and ACK, an echo reply.
     pub const REPLY: u8 = 3;
     /// An ICMP error; the flow it belongs to is in its payload.
     pub const ERROR: u8 = 4;
@@ -352,7 +352,11 @@ fn transport(skb: *mut __sk_buff, packet: &mut Packet) {
     const SYN: u8 = 2;
     const RST: u8 = 4;
     const ACK: u8 = 16;
-    packet.kind = if flags & (SYN | ACK) == SYN { kind::OPENING } else { kind::MIDDLE };
+    packet.kind = match flags & (SYN | ACK) {
+        SYN => kind::OPENING,
+        flags if flags & SYN != 0 => kind::REPLY,
+        _ => kind::MIDDLE,
+    };
     packet.closing = u8::from(flags & (FIN | RST) != 0);
 }
 
