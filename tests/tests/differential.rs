@@ -12,8 +12,8 @@ use netpol_tests::summary;
 
 use crate::common::{Enforced, lines};
 
-/// How many flows a run checks at least.
-const FLOWS: usize = 2_000;
+/// How many flows a run checks at least; `NETPOL_FLOWS` asks for another number.
+const FLOWS: usize = 4_000;
 const POLICIES: usize = 8;
 
 #[test]
@@ -21,13 +21,14 @@ fn the_data_path_agrees_with_the_evaluator_on_random_flows() {
     if skip("the differential test with real packets") {
         return;
     }
-    let seed = seed();
+    let seed = number("NETPOL_SEED").unwrap_or_else(|| UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()));
+    let wanted = number("NETPOL_FLOWS").and_then(|flows| flows.try_into().ok()).unwrap_or(FLOWS);
     let mut rng = Rng::new(seed);
     let shape = Shape::two_nodes(Wiring::PointToPoint, Between::Routes, ServiceProxy::Nftables);
     let mut enforced = Enforced::without_agents(shape, "");
     enforced.start_agents();
     let (mut checked, mut closed, mut round) = (0, 0, 0);
-    while checked < FLOWS {
+    while checked < wanted {
         round += 1;
         let cluster = random::cluster(&mut rng);
         enforced.running.apply(&cluster).unwrap();
@@ -95,10 +96,7 @@ fn predicted(enforced: &Enforced) -> Vec<(Flow, Family, Verdict)> {
     predicted
 }
 
-/// `NETPOL_SEED`, or another one every time.
-fn seed() -> u64 {
-    match std::env::var("NETPOL_SEED") {
-        Ok(seed) => seed.parse().expect("NETPOL_SEED is a number"),
-        Err(_) => UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()),
-    }
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
 }
