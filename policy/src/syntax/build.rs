@@ -1,12 +1,14 @@
 //! Puts a document's tree together from a parser's events.
 
+mod merge;
+
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::error::SyntaxErrorKind;
 use super::limits::Limits;
 use super::node::{Data, Document, NO_DASH, NodeData, ScalarStyle, Style};
-use super::scalar::Tag;
+use super::scalar::{self, Tag, Value};
 use crate::span::Span;
 
 /// Builds the documents of one text.
@@ -285,8 +287,16 @@ impl<'t> Builder<'t> {
                 None => {
                     let node = &self.nodes[id as usize];
                     match &node.data {
-                        Data::Scalar { text, style: ScalarStyle::Plain, tag: Tag::None } if *text == "<<" => {
-                            *merges = true;
+                        data if merge::is_merge_key(data) => *merges = true,
+                        Data::Scalar { text, style, tag }
+                            if scalar::resolve(text, *style, *tag) == Value::Null =>
+                        {
+                            return Err(fault(
+                                SyntaxErrorKind::Key,
+                                node.span,
+                                "null can't be a key",
+                                "write a text as key",
+                            ));
                         }
                         Data::Alias { target } if !is_scalar(&self.nodes[*target as usize]) => {
                             let message = "a mapping or a sequence can't be a key";
@@ -304,77 +314,6 @@ impl<'t> Builder<'t> {
             },
         }
         Ok(())
-    }
-
-    /// Writes the pairs of a mapping with merge keys: its own, then the merged, of which the first of a name counts.
-    fn merge(&mut self, first: usize) -> Result<(u32, u32), Fault> {
-        let children: Vec<_> = self.pending[first..].to_vec();
-        let is_merge = |key: u32| {
-            matches!(&self.nodes[key as usize].data,
-                Data::Scalar { text, style: ScalarStyle::Plain, tag: Tag::None } if *text == "<<")
-        };
-        let (merges, own): (Vec<_>, Vec<_>) = children.into_iter().partition(|(key, _)| is_merge(*key));
-        let mut names: HashSet<Box<str>> = own.iter().map(|(key, _)| self.key(*key).into()).collect();
-        let mut merged = Vec::new();
-        for (_, value) in merges {
-            for mapping in self.merge_sources(value)? {
-                let earlier = merged.len();
-                let Data::Mapping { first, own, merged: more, .. } = self.nodes[mapping as usize].data else {
-                    continue;
-                };
-                for &(key, value) in &self.pairs[first as usize..(first + own + more) as usize] {
-                    // Of a key that the source has twice the last counts, as it would there.
-                    let name = self.key(key);
-                    if !names.contains(name) {
-                        merged.push((key, value));
-                    }
-                }
-                names.extend(merged[earlier..].iter().map(|(key, _)| Box::from(self.key(*key))));
-            }
-        }
-        let counts = (narrow(own.len()), narrow(merged.len()));
-        self.pairs.extend(own);
-        self.pairs.extend(merged);
-        Ok(counts)
-    }
-
-    /// The mappings that the value of a merge key names.
-    fn merge_sources(&self, value: u32) -> Result<Vec<u32>, Fault> {
-        let target = self.target(value);
-        let sources = match self.nodes[target as usize].data {
-            Data::Mapping { .. } => vec![target],
-            Data::Sequence { first, len, .. } => {
-                let items = &self.pairs[first as usize..(first + len) as usize];
-                items.iter().map(|(_, id)| self.target(*id)).collect()
-            }
-            _ => Vec::new(),
-        };
-        let good = |id: &u32| matches!(self.nodes[*id as usize].data, Data::Mapping { .. });
-        if sources.is_empty() || !sources.iter().all(good) {
-            let span = self.nodes[value as usize].span;
-            let message = "a merge key needs a mapping or a list of mappings";
-            return Err(fault(
-                SyntaxErrorKind::Merge,
-                span,
-                message,
-                "quote `<<` if it is meant as a plain key",
-            ));
-        }
-        Ok(sources)
-    }
-
-    fn target(&self, id: u32) -> u32 {
-        match self.nodes[id as usize].data {
-            Data::Alias { target } => target,
-            _ => id,
-        }
-    }
-
-    fn key(&self, id: u32) -> &str {
-        match &self.nodes[self.target(id) as usize].data {
-            Data::Scalar { text, .. } => text,
-            _ => "",
-        }
     }
 
     fn too_deep(&self, span: Span) -> Fault {

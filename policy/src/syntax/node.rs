@@ -172,14 +172,7 @@ impl<'a> Node<'a> {
 
     /// The name that a key has in JSON, where every key is a text: `on` is `true`, `010` is `8`.
     pub fn key_text(self) -> Cow<'a, str> {
-        match self.value() {
-            Some(Value::Str(text)) => Cow::Borrowed(text),
-            Some(Value::Bool(value)) => Cow::Borrowed(if value { "true" } else { "false" }),
-            Some(Value::Int(number)) => Cow::Owned(number.to_string()),
-            Some(Value::Float(number)) => Cow::Owned(number.to_string()),
-            Some(Value::Null) => Cow::Borrowed("null"),
-            None => Cow::Borrowed(""),
-        }
+        self.value().map_or(Cow::Borrowed(""), scalar::key_text)
     }
 
     /// The anchor, `&name`, that the node carries.

@@ -4,6 +4,8 @@
 //! most, base 60 left out. Its JSON is what the API sees, so a number without fraction is an integer however it was
 //! written, and a timestamp is a text.
 
+use std::borrow::Cow;
+
 use super::node::ScalarStyle;
 
 /// A scalar's value.
@@ -37,6 +39,17 @@ pub(super) fn resolve(text: &str, style: ScalarStyle, tag: Tag) -> Value<'_> {
         Tag::Str => Value::Str(text),
         Tag::None if style != ScalarStyle::Plain => Value::Str(text),
         Tag::None | Tag::Plain => plain(text),
+    }
+}
+
+/// The name that a key has in JSON.
+pub(super) fn key_text(value: Value<'_>) -> Cow<'_, str> {
+    match value {
+        Value::Str(text) => Cow::Borrowed(text),
+        Value::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
+        Value::Int(number) => Cow::Owned(number.to_string()),
+        Value::Float(number) => Cow::Owned(number.to_string()),
+        Value::Null => Cow::Borrowed("null"),
     }
 }
 
