@@ -15,6 +15,8 @@ const KEYS: [&str; 3] = ["app", "tier", "example.org/zone"];
 const VALUES: [&str; 4] = ["a", "b", "c", ""];
 const PORT_NAMES: [&str; 3] = ["web", "db", "dns"];
 const PORTS: [u16; 6] = [1, 53, 80, 443, 8080, 65535];
+/// Last ports of ranges; each of them and its neighbour are asked for.
+const RANGE_ENDS: [u16; 6] = [1, 79, 80, 443, 8079, 65534];
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 const BLOCKS: [(&str, &[&str]); 9] = [
     ("0.0.0.0/0", &["10.0.0.0/8", "10.0.1.0/24", "10.0.0.2/32", "203.0.113.0/24"]),
@@ -53,7 +55,7 @@ pub(crate) fn objects() -> impl Strategy<Value = Objects> {
     });
     let deployments = (0usize..2).prop_flat_map(|n| (0..n).map(deployment).collect::<Vec<_>>());
     let policies = (1usize..8).prop_flat_map(|n| (0..n).map(policy).collect::<Vec<_>>());
-    let services = (0usize..2).prop_flat_map(|n| (0..n).map(service).collect::<Vec<_>>());
+    let services = (0usize..5).prop_flat_map(|n| (0..n).map(service).collect::<Vec<_>>());
     let nodes = subsequence(&NODES, 0..=2).prop_map(|nodes| nodes.into_iter().map(node).collect::<Vec<_>>());
     (namespaces, pods, deployments, policies, services, nodes)
         .prop_map(|(a, b, c, d, e, f)| Objects([a, b, c, d, e, f].concat()))
@@ -133,7 +135,7 @@ fn containers() -> impl Strategy<Value = Value> {
         )
     };
     let initial = option::weighted(0.3, (vec(port(), 1..3), any::<bool>()));
-    (vec(vec(port(), 0..3), 1..3), initial).prop_map(|(containers, initial)| {
+    (vec(vec(port(), 0..4), 1..3), initial).prop_map(|(containers, initial)| {
         let containers: Vec<_> =
             containers.into_iter().map(|ports| json!({"name": "c", "ports": ports})).collect();
         let mut spec = json!({"containers": containers});
@@ -147,12 +149,12 @@ fn containers() -> impl Strategy<Value = Value> {
 }
 
 fn service(index: usize) -> impl Strategy<Value = Value> {
-    let target = option::of(prop_oneof![
-        select(&PORTS).prop_map(Value::from),
-        select(&PORT_NAMES).prop_map(Value::from)
-    ]);
-    let key = select(&KEYS);
-    (home(), vec((key, select(&VALUES)), 0..2), option::of(select(&PROTOCOLS)), select(&PORTS), target)
+    let target = option::weighted(
+        0.8,
+        prop_oneof![select(&PORTS).prop_map(Value::from), select(&PORT_NAMES).prop_map(Value::from)],
+    );
+    let key = select(&KEYS[..2]);
+    (home(), vec((key, select(&VALUES[..2])), 0..2), option::of(select(&PROTOCOLS)), select(&PORTS), target)
         .prop_map(move |(namespace, selector, protocol, number, target)| {
             let mut port = json!({"port": number});
             insert(&mut port, "protocol", protocol.map(Value::from));
@@ -226,8 +228,8 @@ fn port() -> impl Strategy<Value = Value> {
         1 => Just((Some(json!(null)), None)),
         2 => select(&PORT_NAMES).prop_map(|name| (Some(json!(name)), None)),
         2 => select(&PORTS).prop_map(|port| (Some(json!(port)), None)),
-        2 => (select(&PORTS), 0..400u16)
-            .prop_map(|(port, more)| (Some(json!(port)), Some(json!(port.saturating_add(more))))),
+        2 => (select(&PORTS), select(&RANGE_ENDS))
+            .prop_map(|(port, end)| (Some(json!(port)), Some(json!(port.max(end))))),
     ];
     (option::of(select(&PROTOCOLS)), number).prop_map(|(protocol, (port, end))| {
         let mut item = json!({});

@@ -47,7 +47,7 @@ const ASKS: [Ask; 26] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Every flow of a random cluster: the same verdict, and reasons that hold.
     #[test]
@@ -139,7 +139,7 @@ fn random_clusters_are_varied() {
     for (what, count) in
         [("allowed", allowed), ("denied", denied), ("open", open), ("exempt", exempt), ("partial", partial)]
     {
-        assert!(count > 300, "only {count} {what}");
+        assert!(count > 150, "only {count} {what}");
     }
 }
 
