@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use netpol_policy::model::Cluster;
-use netpol_policy::source;
+use netpol_policy::source::{self, Content, Object};
 use netpol_policy::syntax::SyntaxErrorKind;
 use thiserror::Error;
 
@@ -17,14 +17,27 @@ use crate::file::SourceFile;
 /// What was read from some paths.
 #[derive(Debug, Default)]
 pub struct Input {
-    /// Files with policies or with errors, by name.
+    /// Files with objects or with errors, by name.
     pub files: Vec<SourceFile>,
-    /// All objects of all files.
-    pub cluster: Cluster,
     /// Templates of Helm, which were not read.
     pub templates: Vec<Box<str>>,
     /// Number of files that were looked into.
     pub seen: usize,
+}
+
+impl Input {
+    /// All objects of all files.
+    pub fn cluster(&self) -> Cluster {
+        source::cluster(self.files.iter().map(|file| &file.manifest))
+    }
+
+    /// The objects that say which pods a policy means. Files that hold nothing but policies, often the most, are passed
+    /// over, so this may lack policies.
+    pub fn surroundings(&self) -> Cluster {
+        let policy = |object: &Object| matches!(object.content, Content::Policy(_));
+        let manifests = self.files.iter().map(|file| &file.manifest);
+        source::cluster(manifests.filter(|manifest| !manifest.objects.iter().all(policy)))
+    }
 }
 
 /// Where to read from.
@@ -88,8 +101,7 @@ pub fn read(sources: &[Source], default_namespace: &str) -> Result<Input, InputE
 fn assemble(mut loaded: Vec<Loaded>) -> Input {
     loaded.sort_by(|a, b| a.file.name.cmp(&b.file.name).then(b.named.cmp(&a.named)));
     loaded.dedup_by(|later, first| later.file.name == first.file.name);
-    let cluster = source::cluster(loaded.iter().map(|loaded| &loaded.file.manifest));
-    let mut input = Input { cluster, ..Input::default() };
+    let mut input = Input::default();
     for Loaded { mut file, named } in loaded {
         let errors = &mut file.manifest.errors;
         let before = errors.len();
@@ -102,7 +114,7 @@ fn assemble(mut loaded: Vec<Loaded>) -> Input {
         if !about_policies {
             file.manifest.errors.clear();
         }
-        if named || file.policies().next().is_some() || !file.manifest.errors.is_empty() {
+        if named || !file.manifest.objects.is_empty() || !file.manifest.errors.is_empty() {
             input.files.push(file);
         }
     }

@@ -1,6 +1,7 @@
 //! Folders.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,8 +24,9 @@ pub(super) fn walk(
     let seen = AtomicUsize::new(0);
     walker.run(|| {
         let mut found = Found { mine: Vec::new(), all: &all };
+        let mut buffer = vec![0; BUFFER];
         let (failed, seen) = (&failed, &seen);
-        Box::new(move |entry| match read_entry(folder, entry) {
+        Box::new(move |entry| match read_entry(folder, entry, &mut buffer) {
             Ok(None) => WalkState::Continue,
             Ok(Some(file)) => {
                 seen.fetch_add(1, Ordering::Relaxed);
@@ -65,6 +67,7 @@ type Named = (String, Vec<u8>);
 fn read_entry(
     folder: &Path,
     entry: Result<DirEntry, ignore::Error>,
+    buffer: &mut [u8],
 ) -> Result<Option<Option<Named>>, InputError> {
     let entry = entry.map_err(|error| walk_error(folder, error))?;
     let path = entry.path();
@@ -73,13 +76,43 @@ fn read_entry(
     if !manifest || entry.file_type().is_none_or(|kind| kind.is_dir()) {
         return Ok(None);
     }
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
+    match read_file(path, buffer) {
+        Ok(Contents::Short(length)) => {
+            let bytes = &buffer[..length];
+            Ok(Some(may_matter(bytes).then(|| (display(path), bytes.to_vec()))))
+        }
+        Ok(Contents::Long(bytes)) => Ok(Some(may_matter(&bytes).then(|| (display(path), bytes)))),
         // A link that leads nowhere, or to a folder.
-        Err(_) if entry.path_is_symlink() => return Ok(None),
-        Err(source) => return Err(InputError { path: path.to_owned(), source }),
-    };
-    Ok(Some(may_matter(&bytes).then(|| (display(path), bytes))))
+        Err(_) if entry.path_is_symlink() => Ok(None),
+        Err(source) => Err(InputError { path: path.to_owned(), source }),
+    }
+}
+
+/// Larger than most manifests.
+const BUFFER: usize = 1 << 16;
+
+enum Contents {
+    /// So many bytes of the buffer.
+    Short(usize),
+    Long(Vec<u8>),
+}
+
+/// Reads a file, a short one without allocating and with as few system calls as can be: thousands of small files are the
+/// usual case.
+fn read_file(path: &Path, buffer: &mut [u8]) -> io::Result<Contents> {
+    let mut file = File::open(path)?;
+    let mut length = 0;
+    while length < buffer.len() {
+        match file.read(&mut buffer[length..]) {
+            Ok(0) => return Ok(Contents::Short(length)),
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut bytes = buffer.to_vec();
+    file.read_to_end(&mut bytes)?;
+    Ok(Contents::Long(bytes))
 }
 
 fn walk_error(folder: &Path, error: ignore::Error) -> InputError {
