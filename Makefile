@@ -1,6 +1,6 @@
 # Thin: each target is a few commands that can be typed by hand. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test lint clean
+.PHONY: help setup build demo demo-down test lint bench clean
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 ROOT := $(filter 0,$(shell id -u))
@@ -37,6 +37,11 @@ lint: $(SETUP) ## Formatting, clippy and documentation, without a single warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+
+bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the data path per packet
+	cargo build -q --release -p netpol-lint -p netpol-tests --bins
+	@target/release/bench --netpol-lint target/release/netpol-lint
+	@echo; cargo bench -q -p netpol-enforcer --bench packets
 
 clean: ## Remove what was built
 	cargo clean

@@ -35,7 +35,8 @@ pub(crate) fn measure(netpol_lint: &Path, files: usize, runs: usize) -> Result<(
             }
         }
     }
-    let samples: Vec<_> = commands.iter().zip(times).map(|((name, _), times)| Sample::new(name, times)).collect();
+    let samples: Vec<_> =
+        commands.iter().zip(times).map(|((name, _), times)| Sample::new(name, times)).collect();
     print(&format!("Linter: {files} policy files, {} KiB, {runs} runs", bytes / 1024), &samples);
     Ok(())
 }

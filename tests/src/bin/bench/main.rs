@@ -4,7 +4,6 @@
 
 mod corpus;
 mod lint;
-mod packets;
 mod sample;
 
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Parser;
 
-/// Measures the linter against a plain text search, and the data path per packet.
+/// Measures the linter against plain text searches of the same files.
 #[derive(Parser)]
 struct Arguments {
     /// The netpol-lint binary to measure.
@@ -28,7 +27,5 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    lint::measure(&arguments.netpol_lint, arguments.files, arguments.runs)?;
-    println!();
-    packets::measure()
+    lint::measure(&arguments.netpol_lint, arguments.files, arguments.runs)
 }

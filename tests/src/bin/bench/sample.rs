@@ -23,11 +23,7 @@ pub(crate) fn print(title: &str, samples: &[Sample]) {
     println!("|---|---:|---:|");
     let base = samples[0].median.as_secs_f64();
     for Sample { name, median } in samples {
-        let time = if *median < Duration::from_micros(10) {
-            format!("{} ns", median.as_nanos())
-        } else {
-            format!("{:.1} ms", median.as_secs_f64() * 1e3)
-        };
-        println!("| {name} | {time} | {:.2} |", median.as_secs_f64() / base);
+        let seconds = median.as_secs_f64();
+        println!("| {name} | {:.1} ms | {:.2} |", seconds * 1e3, seconds / base);
     }
 }
