@@ -111,6 +111,18 @@ impl Context {
         !self.forwarded() && unsafe { (*self.skb).ingress_ifindex } == 0 && is_node(source)
     }
 
+    /// The packet's `EtherType` in host byte order. On ingress the kernel takes it from the frame; a VLAN tag is taken off first.
+    #[inline(always)]
+    pub fn ether_type(&self) -> u16 {
+        u16::from_be(unsafe { (*self.skb).protocol } as u16)
+    }
+
+    /// Whether the packet had a VLAN tag.
+    #[inline(always)]
+    pub fn tagged(&self) -> bool {
+        unsafe { (*self.skb).vlan_present != 0 }
+    }
+
     /// The packet's length in bytes.
     #[inline(always)]
     pub fn length(&self) -> u32 {

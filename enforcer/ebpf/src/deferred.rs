@@ -31,7 +31,7 @@ pub fn run(skb: *mut __sk_buff, offset: u32) -> i32 {
     }
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let packet = &mut scratch.packet;
-    packet.ether_type = u16::from_be(unsafe { (*skb).protocol } as u16);
+    packet.ether_type = context.ether_type();
     let ip = matches!(packet.ether_type, ETHERTYPE_IPV4 | ETHERTYPE_IPV6);
     if !ip || !parse(skb, offset, packet) {
         let subject = Subject { generation: 0, slot: 0, direction: Direction::Egress as u8, flags: DEFERRED };

@@ -56,12 +56,14 @@ pub fn run(skb: *mut __sk_buff) -> i32 {
 fn known(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch) {
     let packet = &mut scratch.packet;
     let verdict = &mut scratch.question.verdict;
-    let Some(header) = load_halves::<7>(context.skb, 0) else { return verdict.set(Reason::Malformed) };
-    packet.ether_type = u16::from_be(header[6]);
-    if !neighbour::mac_is_own([header[3], header[4], header[5]], endpoint) {
-        return verdict.set(Reason::Spoofed);
+    packet.ether_type = context.ether_type();
+    if endpoint.mac != [0; 6] {
+        let Some(mac) = load_halves::<3>(context.skb, 6) else { return verdict.set(Reason::Malformed) };
+        if !neighbour::mac_is_own(mac, endpoint) {
+            return verdict.set(Reason::Spoofed);
+        }
     }
-    let tagged = unsafe { (*context.skb).vlan_present } != 0;
+    let tagged = context.tagged();
     match packet.ether_type {
         ETHERTYPE_ARP if !tagged => {
             let own = neighbour::arp_is_own(context.skb, endpoint);
@@ -100,9 +102,8 @@ fn unknown(context: &Context, scratch: &mut Scratch) {
     } else {
         Reason::UnknownEndpoint
     });
-    let Some(header) = load_halves::<7>(context.skb, 0) else { return };
-    packet.ether_type = u16::from_be(header[6]);
-    if unsafe { (*context.skb).vlan_present } != 0 {
+    packet.ether_type = context.ether_type();
+    if context.tagged() {
         return;
     }
     match packet.ether_type {

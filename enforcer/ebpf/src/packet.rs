@@ -330,6 +330,9 @@ fn transport(skb: *mut __sk_buff, packet: &mut Packet) {
         packet.kind = kind::SINGLE;
         return;
     }
+    if packet.protocol == TCP {
+        return tcp(skb, packet, short);
+    }
     let Some(words) = load::<2>(skb, packet.transport) else {
         packet.break_off(short);
         return;
@@ -340,14 +343,17 @@ fn transport(skb: *mut __sk_buff, packet: &mut Packet) {
     }
     packet.source_port = high(words[0]);
     packet.destination_port = low(words[0]);
-    if packet.protocol != TCP {
-        return;
-    }
-    let Some([flags]) = load::<1>(skb, packet.transport + 12) else {
+}
+
+#[inline(always)]
+fn tcp(skb: *mut __sk_buff, packet: &mut Packet, short: Reason) {
+    let Some(words) = load::<4>(skb, packet.transport) else {
         packet.break_off(short);
         return;
     };
-    let flags = byte(flags, 1);
+    packet.source_port = high(words[0]);
+    packet.destination_port = low(words[0]);
+    let flags = byte(words[3], 1);
     const FIN: u8 = 1;
     const SYN: u8 = 2;
     const RST: u8 = 4;

@@ -10,9 +10,7 @@ use crate::{
     evaluate::Verdict,
     from_pod::other_ether_type,
     maps::{Scratch, scratch},
-    packet::{
-        ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, load_halves, parse,
-    },
+    packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse},
     telemetry::{Subject, conclude},
     track,
 };
@@ -52,9 +50,8 @@ enum Parsed {
 
 #[inline(always)]
 fn headers(context: &Context, packet: &mut Packet) -> Parsed {
-    let Some(header) = load_halves::<7>(context.skb, 0) else { return Parsed::Malformed };
-    packet.ether_type = u16::from_be(header[6]);
-    let tagged = unsafe { (*context.skb).vlan_present } != 0;
+    packet.ether_type = context.ether_type();
+    let tagged = context.tagged();
     match packet.ether_type {
         ETHERTYPE_ARP if !tagged => return Parsed::Neighbour,
         ETHERTYPE_IPV4 | ETHERTYPE_IPV6 if !tagged => {}

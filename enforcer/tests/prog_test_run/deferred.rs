@@ -7,7 +7,8 @@ use netpol_enforcer_common::{
 
 use crate::{
     lab::{
-        EGRESS, INGRESS, NODE, OTHER, OTHER_EGRESS, OTHER_SLOT, POD, REMOTE, SERVICE, SLOT, forwarded, marked,
+        EGRESS, INGRESS, NODE, OTHER, OTHER_EGRESS, OTHER_SLOT, OTHER6, POD, REMOTE, REMOTE6, SERVICE, SLOT,
+        forwarded, marked,
     },
     packets::{ACK, SYN, echo, tcp, udp},
 };
@@ -21,20 +22,20 @@ fn deferred(slot: u16) -> u32 {
 fn a_service_is_decided_later() {
     let mut lab = lab!();
     lab.isolate(SET_NONE, EGRESS);
-    let outcome = lab.from_pod(&tcp((POD, 1000), (SERVICE, 80), SYN));
+    let outcome = lab.send(&tcp((POD, 1000), (SERVICE, 80), SYN));
     assert!(outcome.passed());
     assert_eq!(lab.field(outcome), deferred(SLOT));
     // The same flow again, from the table.
-    let again = lab.from_pod(&tcp((POD, 1000), (SERVICE, 80), ACK));
+    let again = lab.send(&tcp((POD, 1000), (SERVICE, 80), ACK));
     assert!(again.passed());
     assert_eq!(lab.field(again), deferred(SLOT));
     // Another port of it is an ordinary address, and so is it for ICMP.
-    assert!(!lab.from_pod(&tcp((POD, 1000), (SERVICE, 81), SYN)).passed());
-    assert!(!lab.from_pod(&echo(POD, SERVICE, 8, 1)).passed());
+    assert!(!lab.send(&tcp((POD, 1000), (SERVICE, 81), SYN)).passed());
+    assert!(!lab.send(&echo(POD, SERVICE, 8, 1)).passed());
     // No egress policy: nothing to defer.
     lab.isolate(SET_NONE, SET_NONE);
     lab.next_epoch();
-    let outcome = lab.from_pod(&tcp((POD, 1000), (SERVICE, 80), ACK));
+    let outcome = lab.send(&tcp((POD, 1000), (SERVICE, 80), ACK));
     assert!(outcome.passed());
     assert_eq!(lab.field(outcome), forwarded(SLOT));
 }
@@ -48,38 +49,48 @@ fn an_uplink_decides() {
     lab.allow(rule);
     let mark = marked(deferred(SLOT)) | 0x4000;
     // Masqueraded: the source is the node's by now.
-    let outcome = lab.to_uplink(&tcp((NODE, 1000), (REMOTE, 8080), SYN), mark);
+    let outcome = lab.leave(&tcp((NODE, 1000), (REMOTE, 8080), SYN), mark);
     assert!(outcome.passed());
     assert_eq!(lab.field(outcome), forwarded(SLOT), "decided once");
     assert_eq!(outcome.mark & 0xffff, 0x4000);
-    assert!(!lab.to_uplink(&udp((NODE, 1000), (REMOTE, 8080)), mark).passed());
+    assert!(!lab.leave(&udp((NODE, 1000), (REMOTE, 8080)), mark).passed());
     let events = lab.events();
     let last = events.last().expect("an event");
     assert_eq!((last.reason, last.flags, last.set), (Reason::NotAllowed as u8, event::DEFERRED, EGRESS));
-    assert!(!lab.to_uplink(&tcp((NODE, 1000), (OTHER, 8080), SYN), mark).passed());
+    assert!(!lab.leave(&tcp((NODE, 1000), (OTHER, 8080), SYN), mark).passed());
     // What is not deferred is none of its business.
-    assert!(lab.to_uplink(&udp((NODE, 1000), (REMOTE, 8080)), marked(forwarded(SLOT))).passed());
-    assert!(lab.to_uplink(&udp((NODE, 1000), (REMOTE, 8080)), 0).passed());
+    assert!(lab.leave(&udp((NODE, 1000), (REMOTE, 8080)), marked(forwarded(SLOT))).passed());
+    assert!(lab.leave(&udp((NODE, 1000), (REMOTE, 8080)), 0).passed());
     // Established, then revoked.
-    assert!(lab.to_uplink(&tcp((NODE, 1000), (REMOTE, 8080), ACK), mark).passed());
+    assert!(lab.leave(&tcp((NODE, 1000), (REMOTE, 8080), ACK), mark).passed());
     lab.disallow(rule);
-    assert!(lab.to_uplink(&tcp((NODE, 1000), (REMOTE, 8080), ACK), mark).passed());
+    assert!(lab.leave(&tcp((NODE, 1000), (REMOTE, 8080), ACK), mark).passed());
     lab.next_epoch();
-    assert!(!lab.to_uplink(&tcp((NODE, 1000), (REMOTE, 8080), ACK), mark).passed());
+    assert!(!lab.leave(&tcp((NODE, 1000), (REMOTE, 8080), ACK), mark).passed());
 }
 
+/// On a real link without a link-layer header the packet begins with its network header. The kernel takes the first fourteen
+/// bytes of a test's packet for an Ethernet header; these sources have the `EtherType` where it would be.
 #[test]
 fn a_link_without_a_header_decides() {
     let mut lab = lab!();
     lab.isolate(SET_NONE, EGRESS);
     lab.identity(REMOTE, 100);
-    let mut run = |packet: &[u8]| {
-        // The kernel takes the first fourteen bytes for an Ethernet header whatever the program; what the program sees as data is what follows
-        // only on a real link. Here the frame stays, so the parser must not mistake it for a network header.
-        let surroundings = Surroundings { mark: marked(deferred(SLOT)), ..Surroundings::default() };
-        lab.run(programs::UPLINK_EGRESS_L3, packet, surroundings).passed()
-    };
-    assert!(!run(&tcp((NODE, 1000), (REMOTE, 8080), SYN)));
+    lab.identity(REMOTE6, 100);
+    lab.allow(PolicyPrefix::any_port(EGRESS, 100, 6));
+    let surroundings = Surroundings { mark: marked(deferred(SLOT)), ..Surroundings::default() };
+    for (source, destination, denied) in [("8.0.0.1", REMOTE, OTHER), ("fd00:0:86dd::1", REMOTE6, OTHER6)] {
+        for (packet, passes) in [
+            (tcp((source, 1000), (destination, 8080), SYN), true),
+            (udp((source, 1000), (destination, 8080)), false),
+            (tcp((source, 1000), (denied, 8080), SYN), false),
+        ] {
+            // The kernel wants to see a whole network header after the supposed Ethernet header.
+            let padded = [&packet[14..], &[0; 16]].concat();
+            let outcome = lab.run(programs::UPLINK_EGRESS_L3, &padded, surroundings);
+            assert_eq!(outcome.passed(), passes, "{packet:x?}");
+        }
+    }
 }
 
 #[test]
@@ -91,15 +102,15 @@ fn a_pods_veth_decides_both() {
     lab.identity(POD, 101);
     let packet = tcp((OTHER, 1000), (POD, 8080), SYN);
     let mark = marked(deferred(OTHER_SLOT));
-    assert!(!lab.to_pod_marked(&packet, mark).passed());
+    assert!(!lab.receive_marked(&packet, mark).passed());
     let events = lab.events();
     let last = events.last().expect("an event");
     assert_eq!((last.set, last.flags), (OTHER_EGRESS, event::DEFERRED), "the sender's egress comes first");
     lab.allow(PolicyPrefix::any_protocol(OTHER_EGRESS, 101));
-    assert!(!lab.to_pod_marked(&packet, mark).passed());
+    assert!(!lab.receive_marked(&packet, mark).passed());
     assert_eq!(lab.events().last().expect("an event").set, INGRESS);
     lab.allow(PolicyPrefix::any_protocol(INGRESS, 100));
-    assert!(lab.to_pod_marked(&packet, mark).passed());
+    assert!(lab.receive_marked(&packet, mark).passed());
 }
 
 #[test]
@@ -107,17 +118,17 @@ fn back_to_itself() {
     let mut lab = lab!();
     lab.isolate(INGRESS, EGRESS);
     let mark = marked(deferred(SLOT));
-    assert!(lab.to_pod_marked(&tcp((NODE, 1000), (POD, 8080), SYN), mark).passed());
-    assert!(lab.to_pod_marked(&tcp((POD, 1000), (POD, 8080), SYN), mark).passed());
+    assert!(lab.receive_marked(&tcp((NODE, 1000), (POD, 8080), SYN), mark).passed());
+    assert!(lab.receive_marked(&tcp((POD, 1000), (POD, 8080), SYN), mark).passed());
 }
 
 #[test]
 fn an_unknown_slot_is_dropped() {
     let mut lab = lab!();
     for slot in [0, 9, 1023] {
-        assert!(!lab.to_uplink(&tcp((NODE, 1), (REMOTE, 1), SYN), marked(deferred(slot))).passed());
+        assert!(!lab.leave(&tcp((NODE, 1), (REMOTE, 1), SYN), marked(deferred(slot))).passed());
         assert_eq!(lab.reason(), Some(Reason::SlotUnknown));
-        assert!(!lab.to_pod_marked(&tcp((NODE, 1), (POD, 1), SYN), marked(deferred(slot))).passed());
+        assert!(!lab.receive_marked(&tcp((NODE, 1), (POD, 1), SYN), marked(deferred(slot))).passed());
     }
 }
 
@@ -130,19 +141,19 @@ fn replies_of_a_service_pass_until_revoked() {
     lab.allow(rule);
     let request = udp((POD, 1000), (SERVICE, 80));
     let reply = udp((SERVICE, 80), (POD, 1000));
-    assert!(!lab.to_pod(&reply).passed());
-    assert!(lab.from_pod(&request).passed());
-    assert!(lab.to_pod(&reply).passed());
+    assert!(!lab.receive(&reply).passed());
+    assert!(lab.send(&request).passed());
+    assert!(lab.receive(&reply).passed());
     lab.next_epoch();
-    assert!(lab.to_pod(&reply).passed(), "a change that doesn't concern it");
+    assert!(lab.receive(&reply).passed(), "a change that doesn't concern it");
     // Translation keeps the packet's hash, which leads from the reply to the backend. Here every packet has its own, so the note
     // is put where the reply looks.
     lab.link_flows(REMOTE, 8080);
     lab.next_epoch();
-    assert!(lab.to_pod(&reply).passed(), "the backend is still allowed");
+    assert!(lab.receive(&reply).passed(), "the backend is still allowed");
     lab.disallow(rule);
     lab.next_epoch();
-    assert!(!lab.to_pod(&reply).passed(), "the backend is no longer allowed");
+    assert!(!lab.receive(&reply).passed(), "the backend is no longer allowed");
     assert_eq!(lab.reason(), Some(Reason::NotAllowed));
 }
 
@@ -150,8 +161,8 @@ fn replies_of_a_service_pass_until_revoked() {
 fn a_service_without_translation_is_an_ordinary_address() {
     let mut lab = lab!();
     lab.isolate(SET_NONE, EGRESS);
-    let mark = lab.from_pod(&tcp((POD, 1000), (SERVICE, 80), SYN)).mark;
-    assert!(!lab.to_uplink(&tcp((POD, 1000), (SERVICE, 80), SYN), mark).passed());
+    let mark = lab.send(&tcp((POD, 1000), (SERVICE, 80), SYN)).mark;
+    assert!(!lab.leave(&tcp((POD, 1000), (SERVICE, 80), SYN), mark).passed());
     lab.allow(PolicyPrefix::any_protocol(EGRESS, ANY));
-    assert!(lab.to_uplink(&tcp((POD, 1000), (SERVICE, 80), SYN), mark).passed());
+    assert!(lab.leave(&tcp((POD, 1000), (SERVICE, 80), SYN), mark).passed());
 }

@@ -26,11 +26,11 @@ fn errors_about_allowed_flows_pass() {
     ] {
         let to = if from.contains(':') { POD6 } else { POD };
         let packet = error(from, to, message, &about);
-        assert!(!lab.to_pod(&packet).passed(), "no such flow yet");
-        assert!(lab.from_pod(&about).passed());
-        assert!(lab.to_pod(&packet).passed(), "{message} about {about:x?}");
+        assert!(!lab.receive(&packet).passed(), "no such flow yet");
+        assert!(lab.send(&about).passed());
+        assert!(lab.receive(&packet).passed(), "{message} about {about:x?}");
         // Truncated to what must be there.
-        assert!(lab.to_pod(&shortened(&about, from, to, message)).passed());
+        assert!(lab.receive(&shortened(&about, from, to, message)).passed());
     }
 }
 
@@ -46,13 +46,13 @@ fn errors_from_the_pod() {
     lab.isolate(INGRESS, EGRESS);
     lab.allow(PolicyPrefix::any_port(INGRESS, ANY, 17));
     let request = udp((REMOTE, 1000), (POD, 53));
-    assert!(lab.to_pod(&request).passed());
-    assert!(lab.from_pod(&error(POD, REMOTE, 3, &request)).passed());
+    assert!(lab.receive(&request).passed());
+    assert!(lab.send(&error(POD, REMOTE, 3, &request)).passed());
     // About a flow there is, but to someone else; and about one there isn't.
-    assert!(!lab.from_pod(&error(POD, OTHER, 3, &request)).passed());
-    assert!(!lab.from_pod(&error(POD, REMOTE, 3, &udp((REMOTE, 1001), (POD, 53)))).passed());
+    assert!(!lab.send(&error(POD, OTHER, 3, &request)).passed());
+    assert!(!lab.send(&error(POD, REMOTE, 3, &udp((REMOTE, 1001), (POD, 53)))).passed());
     // About a packet that the pod itself sent.
-    assert!(!lab.from_pod(&error(POD, REMOTE, 3, &udp((POD, 53), (REMOTE, 1000)))).passed());
+    assert!(!lab.send(&error(POD, REMOTE, 3, &udp((POD, 53), (REMOTE, 1000)))).passed());
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn errors_are_not_deferred() {
     let mut lab = lab!();
     lab.isolate(SET_NONE, EGRESS);
     // The pod's port that a Service's reply wanted is closed by now.
-    assert!(lab.from_pod(&udp((POD, 1000), (SERVICE, 80))).passed());
-    assert!(lab.from_pod(&error(POD, SERVICE, 3, &udp((SERVICE, 80), (POD, 1000)))).passed());
+    assert!(lab.send(&udp((POD, 1000), (SERVICE, 80))).passed());
+    assert!(lab.send(&error(POD, SERVICE, 3, &udp((SERVICE, 80), (POD, 1000)))).passed());
     // A client behind the node's address.
-    assert!(lab.to_pod(&udp((NODE, 40000), (POD, 53))).passed());
-    let outcome = lab.from_pod(&error(POD, NODE, 3, &udp((NODE, 40000), (POD, 53))));
+    assert!(lab.receive(&udp((NODE, 40000), (POD, 53))).passed());
+    let outcome = lab.send(&error(POD, NODE, 3, &udp((NODE, 40000), (POD, 53))));
     assert!(outcome.passed());
     assert_eq!(lab.field(outcome) & mark::DEFER, 0);
 }
@@ -76,13 +76,13 @@ fn errors_follow_a_revocation() {
     let rule = PolicyPrefix::any_protocol(EGRESS, ANY);
     lab.allow(rule);
     let about = tcp((POD, 1000), (REMOTE, 80), ACK);
-    assert!(lab.from_pod(&about).passed());
+    assert!(lab.send(&about).passed());
     let packet = error(ROUTER, POD, 3, &about);
     lab.next_epoch();
-    assert!(lab.to_pod(&packet).passed());
+    assert!(lab.receive(&packet).passed());
     lab.disallow(rule);
     lab.next_epoch();
-    assert!(!lab.to_pod(&packet).passed());
+    assert!(!lab.receive(&packet).passed());
 }
 
 #[test]
@@ -90,6 +90,6 @@ fn a_rule_without_ports_allows_any_icmp() {
     let mut lab = lab!();
     lab.isolate(INGRESS, SET_NONE);
     lab.allow(PolicyPrefix::any_protocol(INGRESS, ANY));
-    assert!(lab.to_pod(&error(ROUTER, POD, 3, &udp((POD, 1), (REMOTE, 2)))).passed());
-    assert!(lab.to_pod(&crate::packets::ip(REMOTE, POD, 1, &[5, 0, 0, 0, 0, 0, 0, 0])).passed());
+    assert!(lab.receive(&error(ROUTER, POD, 3, &udp((POD, 1), (REMOTE, 2)))).passed());
+    assert!(lab.receive(&crate::packets::ip(REMOTE, POD, 1, &[5, 0, 0, 0, 0, 0, 0, 0])).passed());
 }

@@ -25,9 +25,9 @@ fn replies_pass() {
         (echo(POD6, REMOTE6, 128, 7), echo(REMOTE6, POD6, 129, 7)),
         (ip(POD, REMOTE, 47, &[0; 8]), ip(REMOTE, POD, 47, &[0; 8])),
     ] {
-        assert!(!lab.to_pod(&reply).passed(), "before there is a request");
-        assert!(lab.from_pod(&request).passed());
-        assert!(lab.to_pod(&reply).passed(), "after the request");
+        assert!(!lab.receive(&reply).passed(), "before there is a request");
+        assert!(lab.send(&request).passed());
+        assert!(lab.receive(&reply).passed(), "after the request");
     }
 }
 
@@ -36,10 +36,10 @@ fn replies_of_an_inbound_flow_pass() {
     let mut lab = lab!();
     lab.isolate(INGRESS, EGRESS);
     lab.allow(ALL_IN);
-    assert!(lab.to_pod(&tcp((REMOTE, 1000), (POD, 80), SYN)).passed());
-    assert!(lab.from_pod(&tcp((POD, 80), (REMOTE, 1000), SYN | ACK)).passed());
-    assert!(lab.to_pod(&echo(REMOTE, POD, 8, 3)).passed());
-    assert!(lab.from_pod(&echo(POD, REMOTE, 0, 3)).passed());
+    assert!(lab.receive(&tcp((REMOTE, 1000), (POD, 80), SYN)).passed());
+    assert!(lab.send(&tcp((POD, 80), (REMOTE, 1000), SYN | ACK)).passed());
+    assert!(lab.receive(&echo(REMOTE, POD, 8, 3)).passed());
+    assert!(lab.send(&echo(POD, REMOTE, 0, 3)).passed());
 }
 
 #[test]
@@ -47,9 +47,9 @@ fn what_only_looks_like_a_reply() {
     let mut lab = lab!();
     lab.isolate(INGRESS, EGRESS);
     lab.allow(ALL_OUT);
-    assert!(lab.from_pod(&tcp((POD, 1000), (REMOTE, 80), SYN)).passed());
-    assert!(lab.from_pod(&udp((POD, 1000), (REMOTE, 53))).passed());
-    assert!(lab.from_pod(&echo(POD, REMOTE, 8, 7)).passed());
+    assert!(lab.send(&tcp((POD, 1000), (REMOTE, 80), SYN)).passed());
+    assert!(lab.send(&udp((POD, 1000), (REMOTE, 53))).passed());
+    assert!(lab.send(&echo(POD, REMOTE, 8, 7)).passed());
     for (what, packet) in [
         ("a SYN in the other direction", tcp((REMOTE, 80), (POD, 1000), SYN)),
         ("another port", udp((REMOTE, 54), (POD, 1000))),
@@ -58,7 +58,7 @@ fn what_only_looks_like_a_reply() {
         ("a reply with another identifier", echo(REMOTE, POD, 0, 8)),
         ("a reply to another kind of request", ip(REMOTE, POD, ICMP, &[14, 0, 0, 0, 0, 7, 0, 1])),
     ] {
-        assert!(!lab.to_pod(&packet).passed(), "{what}");
+        assert!(!lab.receive(&packet).passed(), "{what}");
     }
 }
 
@@ -73,34 +73,34 @@ fn a_change_revokes_and_keeps() {
     lab.allow(kept);
     lab.allow(revoked);
     for peer in [OTHER, REMOTE] {
-        assert!(lab.to_pod(&tcp((peer, 1000), (POD, 80), SYN)).passed());
-        assert!(lab.from_pod(&tcp((POD, 80), (peer, 1000), SYN | ACK)).passed());
-        assert!(lab.to_pod(&udp((peer, 1000), (POD, 53))).passed());
+        assert!(lab.receive(&tcp((peer, 1000), (POD, 80), SYN)).passed());
+        assert!(lab.send(&tcp((POD, 80), (peer, 1000), SYN | ACK)).passed());
+        assert!(lab.receive(&udp((peer, 1000), (POD, 53))).passed());
     }
     lab.disallow(revoked);
     // Not before the epoch changes.
-    assert!(lab.to_pod(&tcp((REMOTE, 1000), (POD, 80), ACK)).passed());
+    assert!(lab.receive(&tcp((REMOTE, 1000), (POD, 80), ACK)).passed());
     lab.next_epoch();
     // A reply comes first in one case, a packet of the initiator in another.
-    assert!(!lab.from_pod(&tcp((POD, 80), (REMOTE, 1000), ACK)).passed());
-    assert!(!lab.to_pod(&tcp((REMOTE, 1000), (POD, 80), ACK)).passed());
-    assert!(!lab.to_pod(&udp((REMOTE, 1000), (POD, 53))).passed());
-    assert!(!lab.from_pod(&udp((POD, 53), (REMOTE, 1000))).passed());
-    assert!(lab.from_pod(&tcp((POD, 80), (OTHER, 1000), ACK)).passed());
-    assert!(lab.to_pod(&tcp((OTHER, 1000), (POD, 80), ACK)).passed());
-    assert!(lab.from_pod(&udp((POD, 53), (OTHER, 1000))).passed());
+    assert!(!lab.send(&tcp((POD, 80), (REMOTE, 1000), ACK)).passed());
+    assert!(!lab.receive(&tcp((REMOTE, 1000), (POD, 80), ACK)).passed());
+    assert!(!lab.receive(&udp((REMOTE, 1000), (POD, 53))).passed());
+    assert!(!lab.send(&udp((POD, 53), (REMOTE, 1000))).passed());
+    assert!(lab.send(&tcp((POD, 80), (OTHER, 1000), ACK)).passed());
+    assert!(lab.receive(&tcp((OTHER, 1000), (POD, 80), ACK)).passed());
+    assert!(lab.send(&udp((POD, 53), (OTHER, 1000))).passed());
 }
 
 #[test]
 fn isolation_does_not_cut_what_the_pod_had_opened() {
     let mut lab = lab!();
-    assert!(lab.from_pod(&udp((POD, 1000), (REMOTE, 53))).passed());
-    assert!(lab.from_pod(&tcp((POD, 1000), (REMOTE, 80), SYN)).passed());
+    assert!(lab.send(&udp((POD, 1000), (REMOTE, 53))).passed());
+    assert!(lab.send(&tcp((POD, 1000), (REMOTE, 80), SYN)).passed());
     lab.isolate(INGRESS, SET_NONE);
     lab.next_epoch();
-    assert!(lab.to_pod(&udp((REMOTE, 53), (POD, 1000))).passed());
-    assert!(lab.to_pod(&tcp((REMOTE, 80), (POD, 1000), SYN | ACK)).passed());
-    assert!(!lab.to_pod(&udp((REMOTE, 54), (POD, 1000))).passed());
+    assert!(lab.receive(&udp((REMOTE, 53), (POD, 1000))).passed());
+    assert!(lab.receive(&tcp((REMOTE, 80), (POD, 1000), SYN | ACK)).passed());
+    assert!(!lab.receive(&udp((REMOTE, 54), (POD, 1000))).passed());
 }
 
 #[test]
@@ -108,11 +108,11 @@ fn unisolated_endpoints_need_not_be_tracked() {
     let mut lab = lab!();
     lab.config.flags |= SKIP_UNISOLATED;
     lab.configure();
-    assert!(lab.from_pod(&udp((POD, 1000), (REMOTE, 53))).passed());
-    assert!(lab.to_pod(&tcp((REMOTE, 1000), (POD, 80), SYN)).passed());
+    assert!(lab.send(&udp((POD, 1000), (REMOTE, 53))).passed());
+    assert!(lab.receive(&tcp((REMOTE, 1000), (POD, 80), SYN)).passed());
     lab.isolate(INGRESS, SET_NONE);
     lab.next_epoch();
-    assert!(!lab.to_pod(&udp((REMOTE, 53), (POD, 1000))).passed());
+    assert!(!lab.receive(&udp((REMOTE, 53), (POD, 1000))).passed());
 }
 
 #[test]
@@ -121,18 +121,18 @@ fn a_connection_without_an_entry_is_judged_as_opened_from_either_side() {
     lab.isolate(INGRESS, EGRESS);
     lab.allow(ALL_OUT);
     // The pod may open connections, so the middle of one passes in both directions …
-    assert!(lab.to_pod(&tcp((REMOTE, 80), (POD, 1000), ACK)).passed());
-    assert!(lab.from_pod(&tcp((POD, 1001), (REMOTE, 80), ACK)).passed());
+    assert!(lab.receive(&tcp((REMOTE, 80), (POD, 1000), ACK)).passed());
+    assert!(lab.send(&tcp((POD, 1001), (REMOTE, 80), ACK)).passed());
     // … but that does not let the other side open one.
-    assert!(!lab.to_pod(&tcp((REMOTE, 80), (POD, 1000), SYN)).passed());
+    assert!(!lab.receive(&tcp((REMOTE, 80), (POD, 1000), SYN)).passed());
 
     let mut lab = lab!();
     lab.isolate(INGRESS, EGRESS);
     // Nobody may open one.
-    assert!(!lab.to_pod(&tcp((REMOTE, 80), (POD, 1000), ACK)).passed());
-    assert!(!lab.to_pod(&tcp((REMOTE, 80), (POD, 1000), SYN | ACK)).passed());
-    assert!(!lab.to_pod(&tcp((REMOTE, 80), (POD, 1000), RST)).passed());
-    assert!(!lab.from_pod(&tcp((POD, 80), (REMOTE, 1000), ACK)).passed());
+    assert!(!lab.receive(&tcp((REMOTE, 80), (POD, 1000), ACK)).passed());
+    assert!(!lab.receive(&tcp((REMOTE, 80), (POD, 1000), SYN | ACK)).passed());
+    assert!(!lab.receive(&tcp((REMOTE, 80), (POD, 1000), RST)).passed());
+    assert!(!lab.send(&tcp((POD, 80), (REMOTE, 1000), ACK)).passed());
 }
 
 #[test]
@@ -140,10 +140,10 @@ fn a_new_generation_forgets() {
     let mut lab = lab!();
     lab.isolate(INGRESS, EGRESS);
     lab.allow(ALL_OUT);
-    assert!(lab.from_pod(&udp((POD, 1000), (REMOTE, 53))).passed());
-    assert!(lab.to_pod(&udp((REMOTE, 53), (POD, 1000))).passed());
+    assert!(lab.send(&udp((POD, 1000), (REMOTE, 53))).passed());
+    assert!(lab.receive(&udp((REMOTE, 53), (POD, 1000))).passed());
     lab.isolate_as(GENERATION + 50, INGRESS, EGRESS);
-    assert!(!lab.to_pod(&udp((REMOTE, 53), (POD, 1000))).passed());
+    assert!(!lab.receive(&udp((REMOTE, 53), (POD, 1000))).passed());
 }
 
 #[test]
@@ -152,21 +152,21 @@ fn expired_flows_are_gone() {
     lab.isolate(INGRESS, EGRESS);
     lab.allow(ALL_OUT);
     let reply = udp((REMOTE, 53), (POD, 1000));
-    assert!(lab.from_pod(&udp((POD, 1000), (REMOTE, 53))).passed());
+    assert!(lab.send(&udp((POD, 1000), (REMOTE, 53))).passed());
     lab.age_flows(60);
-    assert!(lab.to_pod(&reply).passed(), "after a minute; the reply renews it");
+    assert!(lab.receive(&reply).passed(), "after a minute; the reply renews it");
     lab.age_flows(61);
-    assert!(!lab.to_pod(&reply).passed(), "after more than a minute");
+    assert!(!lab.receive(&reply).passed(), "after more than a minute");
 
-    assert!(lab.from_pod(&tcp((POD, 1000), (REMOTE, 80), SYN)).passed());
-    assert!(lab.to_pod(&tcp((REMOTE, 80), (POD, 1000), SYN | ACK)).passed());
+    assert!(lab.send(&tcp((POD, 1000), (REMOTE, 80), SYN)).passed());
+    assert!(lab.receive(&tcp((REMOTE, 80), (POD, 1000), SYN | ACK)).passed());
     lab.age_flows(3600);
     lab.events();
-    assert!(lab.to_pod(&tcp((REMOTE, 80), (POD, 1000), ACK)).passed());
+    assert!(lab.receive(&tcp((REMOTE, 80), (POD, 1000), ACK)).passed());
     assert_eq!(lab.reason(), None, "established for an hour");
-    assert!(lab.from_pod(&tcp((POD, 1000), (REMOTE, 80), FIN | ACK)).passed());
+    assert!(lab.send(&tcp((POD, 1000), (REMOTE, 80), FIN | ACK)).passed());
     lab.age_flows(31);
-    assert!(lab.to_pod(&tcp((REMOTE, 80), (POD, 1000), ACK)).passed());
+    assert!(lab.receive(&tcp((REMOTE, 80), (POD, 1000), ACK)).passed());
     assert_eq!(lab.reason(), Some(Reason::Policy), "closing for half a minute, then judged anew");
 }
 
@@ -177,15 +177,15 @@ fn a_full_table_makes_room() {
     lab.allow(ALL_OUT);
     // An LRU map makes room: thousands of flows fit one after another, and the newest always works.
     for port in 1..10_000 {
-        assert!(lab.from_pod(&udp((POD, port), (REMOTE, 53))).passed());
+        assert!(lab.send(&udp((POD, port), (REMOTE, 53))).passed());
     }
-    assert!(lab.to_pod(&udp((REMOTE, 53), (POD, 9_999))).passed());
-    assert!(!lab.to_pod(&udp((REMOTE, 53), (POD, 1))).passed());
+    assert!(lab.receive(&udp((REMOTE, 53), (POD, 9_999))).passed());
+    assert!(!lab.receive(&udp((REMOTE, 53), (POD, 1))).passed());
 }
 
 #[test]
 fn the_pods_own_node_may_be_answered() {
     let mut lab = lab!();
     lab.isolate(INGRESS, EGRESS);
-    assert!(lab.from_pod(&tcp((POD, 8080), (NODE, 40000), SYN | ACK)).passed());
+    assert!(lab.send(&tcp((POD, 8080), (NODE, 40000), SYN | ACK)).passed());
 }

@@ -38,23 +38,23 @@ fn later_fragments_follow_the_first() {
         lab.allow(PolicyPrefix::ports(set, ANY, UDP, port_prefixes(53, 53).next().expect("one")));
     }
     for [first, later] in [v4(REMOTE, POD, 1, 53), v6(REMOTE6, POD6, 1, 53)] {
-        assert!(!lab.to_pod(&later).passed(), "before the first");
+        assert!(!lab.receive(&later).passed(), "before the first");
         assert_eq!(lab.reason(), Some(Reason::FragmentUnknown));
-        assert!(lab.to_pod(&first).passed());
-        assert!(lab.to_pod(&later).passed());
+        assert!(lab.receive(&first).passed());
+        assert!(lab.receive(&later).passed());
     }
     for [first, later] in [v4(POD, REMOTE, 2, 53), v6(POD6, REMOTE6, 2, 53)] {
-        assert!(!lab.from_pod(&later).passed());
-        assert!(lab.from_pod(&first).passed());
-        assert!(lab.from_pod(&later).passed());
+        assert!(!lab.send(&later).passed());
+        assert!(lab.send(&first).passed());
+        assert!(lab.send(&later).passed());
     }
     for [first, later] in [v4(REMOTE, POD, 3, 54), v6(REMOTE6, POD6, 3, 54)] {
-        assert!(!lab.to_pod(&first).passed());
-        assert!(!lab.to_pod(&later).passed());
+        assert!(!lab.receive(&first).passed());
+        assert!(!lab.receive(&later).passed());
     }
     // Another packet's fragments are another matter.
     let [_, later] = v4(REMOTE, POD, 9, 53);
-    assert!(!lab.to_pod(&later).passed());
+    assert!(!lab.receive(&later).passed());
 }
 
 #[test]
@@ -62,10 +62,10 @@ fn fragments_of_replies() {
     let mut lab = lab!();
     lab.isolate(INGRESS, EGRESS);
     lab.allow(PolicyPrefix::any_port(EGRESS, ANY, UDP));
-    assert!(lab.from_pod(&crate::packets::udp((POD, 53), (REMOTE, 1000))).passed());
+    assert!(lab.send(&crate::packets::udp((POD, 53), (REMOTE, 1000))).passed());
     let [first, later] = v4(REMOTE, POD, 4, 53);
-    assert!(lab.to_pod(&first).passed());
-    assert!(lab.to_pod(&later).passed());
+    assert!(lab.receive(&first).passed());
+    assert!(lab.receive(&later).passed());
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn fragments_to_a_service_are_deferred() {
     let mut lab = lab!();
     lab.isolate(SET_NONE, EGRESS);
     for fragment in v4(POD, SERVICE, 5, 80) {
-        let outcome = lab.from_pod(&fragment);
+        let outcome = lab.send(&fragment);
         assert!(outcome.passed());
         assert_eq!(lab.field(outcome), forwarded(SLOT) | netpol_enforcer_common::mark::DEFER);
     }
@@ -91,7 +91,7 @@ fn first_fragments_must_hold_the_header() {
             v4.id = 100 + length as u16;
             let v6 = V6::new(REMOTE6, POD6).fragment(1, 100 + length as u32);
             for packet in [v4.frame(&header[..length]), v6.frame(protocol, &header[..length])] {
-                assert_eq!(lab.to_pod(&packet).passed(), length >= needed, "{protocol}: {length}");
+                assert_eq!(lab.receive(&packet).passed(), length >= needed, "{protocol}: {length}");
                 if length < needed {
                     assert_eq!(lab.reason(), Some(Reason::FragmentTooShort));
                 }
@@ -106,14 +106,14 @@ fn an_atomic_fragment_is_a_whole_packet() {
     lab.isolate(INGRESS, SET_NONE);
     lab.allow(PolicyPrefix::any_port(INGRESS, ANY, UDP));
     let header = V6::new(REMOTE6, POD6).fragment(0, 7);
-    assert!(lab.to_pod(&header.frame(UDP, &udp_header(1, 2))).passed());
+    assert!(lab.receive(&header.frame(UDP, &udp_header(1, 2))).passed());
 }
 
 #[test]
 fn an_unisolated_pod_gets_every_fragment() {
     let mut lab = lab!();
     let [_, later] = v4(REMOTE, POD, 1, 53);
-    assert!(lab.to_pod(&later).passed());
+    assert!(lab.receive(&later).passed());
     let [_, later] = v6(POD6, REMOTE6, 1, 53);
-    assert!(lab.from_pod(&later).passed());
+    assert!(lab.send(&later).passed());
 }

@@ -247,7 +247,7 @@ impl Lab {
     }
 
     /// A packet from the pod.
-    pub(crate) fn from_pod(&mut self, packet: &[u8]) -> Outcome {
+    pub(crate) fn send(&mut self, packet: &[u8]) -> Outcome {
         self.run(
             programs::POD_INGRESS,
             packet,
@@ -256,18 +256,18 @@ impl Lab {
     }
 
     /// A packet from elsewhere to the pod.
-    pub(crate) fn to_pod(&mut self, packet: &[u8]) -> Outcome {
-        self.to_pod_marked(packet, 0)
+    pub(crate) fn receive(&mut self, packet: &[u8]) -> Outcome {
+        self.receive_marked(packet, 0)
     }
 
     /// A packet to the pod with a mark.
-    pub(crate) fn to_pod_marked(&mut self, packet: &[u8], mark: u32) -> Outcome {
+    pub(crate) fn receive_marked(&mut self, packet: &[u8], mark: u32) -> Outcome {
         let surroundings = Surroundings { mark, ingress_ifindex: UPLINK, ..Surroundings::default() };
         self.run(programs::POD_EGRESS, packet, surroundings)
     }
 
     /// A packet that leaves through an uplink.
-    pub(crate) fn to_uplink(&mut self, packet: &[u8], mark: u32) -> Outcome {
+    pub(crate) fn leave(&mut self, packet: &[u8], mark: u32) -> Outcome {
         let surroundings = Surroundings { mark, ingress_ifindex: IFINDEX, ..Surroundings::default() };
         self.run(programs::UPLINK_EGRESS, packet, surroundings)
     }

@@ -26,10 +26,10 @@ fn ipv4_options_are_skipped() {
     for words in 0..=10 {
         let mut header = V4::new(REMOTE, POD, UDP);
         header.options = vec![1; words * 4];
-        assert!(lab.to_pod(&header.frame(&udp_header(1, 2))).passed());
+        assert!(lab.receive(&header.frame(&udp_header(1, 2))).passed());
         let mut header = V4::new(REMOTE, POD, TCP);
         header.options = vec![1; words * 4];
-        assert!(!lab.to_pod(&header.frame(&tcp_header(1, 2, SYN))).passed());
+        assert!(!lab.receive(&header.frame(&tcp_header(1, 2, SYN))).passed());
     }
 }
 
@@ -52,11 +52,11 @@ fn extension_headers_are_followed() {
     ] {
         let mut header = V6::new(REMOTE6, POD6);
         header.extensions = extensions.clone();
-        let outcome = lab.to_pod(&header.frame(UDP, &udp_header(1, 2)));
+        let outcome = lab.receive(&header.frame(UDP, &udp_header(1, 2)));
         assert_eq!(outcome.passed(), expected.is_none(), "{extensions:?}");
         let reason = lab.reason();
         assert!(expected.is_none() || reason == expected, "{extensions:?}: {reason:?}");
-        assert!(!lab.to_pod(&header.frame(TCP, &tcp_header(1, 2, SYN))).passed(), "{extensions:?}");
+        assert!(!lab.receive(&header.frame(TCP, &tcp_header(1, 2, SYN))).passed(), "{extensions:?}");
     }
 }
 
@@ -68,9 +68,9 @@ fn truncated_packets_are_dropped() {
     for (packet, needed) in
         [(tcp((REMOTE, 1), (POD, 80), SYN), 14 + 20 + 20), (tcp((REMOTE6, 1), (POD6, 80), SYN), 14 + 40 + 20)]
     {
-        assert!(lab.to_pod(&packet).passed());
+        assert!(lab.receive(&packet).passed());
         for length in shortest(&packet)..needed {
-            assert!(!lab.to_pod(&packet[..length]).passed(), "{length} bytes");
+            assert!(!lab.receive(&packet[..length]).passed(), "{length} bytes");
             assert_eq!(lab.reason(), Some(Reason::Malformed), "{length} bytes");
         }
     }
@@ -82,13 +82,13 @@ fn truncated_packets_are_dropped() {
     ] {
         for length in 0..=needed {
             let packet = ip(REMOTE, POD, protocol, &header[..length]);
-            assert_eq!(lab.to_pod(&packet).passed(), length == needed, "{protocol}: {length}");
+            assert_eq!(lab.receive(&packet).passed(), length == needed, "{protocol}: {length}");
             // Padding is not part of the packet.
             let padded = [packet, vec![0; 60]].concat();
-            assert_eq!(lab.to_pod(&padded).passed(), length == needed, "{protocol}: {length}, padded");
+            assert_eq!(lab.receive(&padded).passed(), length == needed, "{protocol}: {length}, padded");
         }
     }
-    assert!(!lab.to_pod(&ip(REMOTE6, POD6, ICMPV6, &[128, 0, 0])).passed());
+    assert!(!lab.receive(&ip(REMOTE6, POD6, ICMPV6, &[128, 0, 0])).passed());
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn nonsense_in_the_network_header() {
     let mut lab = lab!();
     let good = udp((REMOTE, 1), (POD, 2));
     let good6 = udp((REMOTE6, 1), (POD6, 2));
-    assert!(lab.to_pod(&good).passed());
-    assert!(lab.to_pod(&good6).passed());
+    assert!(lab.receive(&good).passed());
+    assert!(lab.receive(&good6).passed());
     let changed = |packet: &[u8], at: usize, value: u8| {
         let mut packet = packet.to_vec();
         packet[at] = value;
@@ -113,17 +113,17 @@ fn nonsense_in_the_network_header() {
         ("longer than the packet", changed(&good6, 19, 0xff)),
         ("a mapped address", udp(("::ffff:192.0.2.7", 1), (POD6, 2))),
     ] {
-        assert!(!lab.to_pod(&packet).passed(), "{what}");
+        assert!(!lab.receive(&packet).passed(), "{what}");
     }
 }
 
 #[test]
 fn an_unisolated_pod_gets_odd_transports() {
     let mut lab = lab!();
-    assert!(lab.to_pod(&ip(REMOTE, POD, TCP, &[0; 4])).passed());
+    assert!(lab.receive(&ip(REMOTE, POD, TCP, &[0; 4])).passed());
     let mut header = V6::new(REMOTE6, POD6);
     header.extensions = vec![(60, vec![0; 8]); 12];
-    assert!(lab.to_pod(&header.frame(UDP, &udp_header(1, 2))).passed());
+    assert!(lab.receive(&header.frame(UDP, &udp_header(1, 2))).passed());
 }
 
 /// How long a packet must be for the kernel to run a program on it: the network header of its type must fit.
@@ -212,19 +212,19 @@ fn noise_never_gets_through() {
         lab.next_epoch();
         for (index, packet) in mutations(0x9e37_79b9_7f4a_7c15, 20_000).enumerate() {
             let passes = exempt(&packet);
-            let outcome = lab.to_pod(&packet);
+            let outcome = lab.receive(&packet);
             assert!(!outcome.passed() || passes, "to the pod, {index}: {packet:x?}");
             // Unspoofed source, whatever else.
             let mut packet = packet;
             packet[6..12].copy_from_slice(&lab::MAC);
-            let to_itself_or_node = lab.from_pod(&packet);
+            let to_itself_or_node = lab.send(&packet);
             if to_itself_or_node.passed() && !passes {
                 let destination = lab.events().last().map(|event| event.destination);
                 let own = [POD, POD6, lab::NODE, lab::NODE6].map(lab::address);
                 assert!(destination.is_some_and(|d| own.contains(&d)), "from the pod, {index}: {packet:x?}");
             }
             let deferred = marked(forwarded(lab::SLOT) | netpol_enforcer_common::mark::DEFER);
-            let outcome = lab.to_uplink(&packet, deferred);
+            let outcome = lab.leave(&packet, deferred);
             if outcome.passed() {
                 // Only towards itself, which does not leave by an uplink.
                 let destination = &packet[30..];

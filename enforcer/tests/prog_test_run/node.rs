@@ -32,7 +32,7 @@ fn pods_reach_their_node() {
     let mut lab = lab!();
     lab.isolate(lab::INGRESS, lab::EGRESS);
     for packet in [tcp((POD, 1), (NODE, 10250), SYN), udp((POD6, 1), (NODE6, 53)), echo(POD, NODE, 8, 1)] {
-        let outcome = lab.from_pod(&packet);
+        let outcome = lab.send(&packet);
         assert!(outcome.passed());
         // A node port may lead anywhere, so the packet is judged again if it leaves the node.
         assert_eq!(lab.field(outcome), forwarded(SLOT) | mark::DEFER);
@@ -43,45 +43,45 @@ fn pods_reach_their_node() {
 fn a_pod_reaches_itself() {
     let mut lab = lab!();
     lab.isolate(lab::INGRESS, lab::EGRESS);
-    assert!(lab.from_pod(&tcp((POD, 1), (POD, 80), SYN)).passed());
+    assert!(lab.send(&tcp((POD, 1), (POD, 80), SYN)).passed());
     let own = marked(forwarded(SLOT));
-    assert!(lab.to_pod_marked(&tcp((NODE, 1), (POD, 80), SYN), own).passed());
-    assert!(!lab.to_pod_marked(&tcp((NODE, 1), (POD, 80), SYN), marked(forwarded(OTHER_SLOT))).passed());
+    assert!(lab.receive_marked(&tcp((NODE, 1), (POD, 80), SYN), own).passed());
+    assert!(!lab.receive_marked(&tcp((NODE, 1), (POD, 80), SYN), marked(forwarded(OTHER_SLOT))).passed());
 }
 
 #[test]
 fn an_unknown_pod_is_closed() {
     let mut lab = lab!();
     lab.forget();
-    assert!(!lab.from_pod(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
+    assert!(!lab.send(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
     assert_eq!(lab.reason(), Some(Reason::UnknownEndpoint));
-    assert!(!lab.to_pod(&tcp((REMOTE, 1), (POD, 80), SYN)).passed());
+    assert!(!lab.receive(&tcp((REMOTE, 1), (POD, 80), SYN)).passed());
     assert!(from_host(&mut lab, &tcp((NODE, 1), (POD, 80), SYN), 0, 0));
-    assert!(lab.from_pod(&frame(0x0806, &[0; 28])).passed());
-    let to_node = lab.from_pod(&udp((POD, 1), (NODE, 53)));
+    assert!(lab.send(&frame(0x0806, &[0; 28])).passed());
+    let to_node = lab.send(&udp((POD, 1), (NODE, 53)));
     assert!(to_node.passed());
     assert_eq!(lab.field(to_node), forwarded(0) | mark::DEFER);
     // Translated to somewhere else, it ends there.
-    assert!(!lab.to_uplink(&udp((NODE, 1), (REMOTE, 53)), to_node.mark).passed());
+    assert!(!lab.leave(&udp((NODE, 1), (REMOTE, 53)), to_node.mark).passed());
     assert_eq!(lab.reason(), Some(Reason::SlotUnknown));
 
     lab.config.flags |= UNKNOWN_ALLOW;
     lab.configure();
-    assert!(lab.from_pod(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
-    assert!(lab.to_pod(&tcp((REMOTE, 1), (POD, 80), SYN)).passed());
+    assert!(lab.send(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
+    assert!(lab.receive(&tcp((REMOTE, 1), (POD, 80), SYN)).passed());
 }
 
 #[test]
 fn before_anything_is_programmed_all_is_closed() {
     let mut lab = lab!();
     lab.set_epoch(0);
-    assert!(!lab.from_pod(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
+    assert!(!lab.send(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
     assert_eq!(lab.reason(), Some(Reason::UnknownEndpoint));
-    assert!(!lab.to_pod(&tcp((OTHER, 1), (POD, 80), SYN)).passed());
+    assert!(!lab.receive(&tcp((OTHER, 1), (POD, 80), SYN)).passed());
 
     let mut lab = lab!();
     lab.config.mark_mask = 0;
     lab.configure();
-    assert!(!lab.from_pod(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
+    assert!(!lab.send(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
     assert_eq!(lab.reason(), Some(Reason::Unready));
 }

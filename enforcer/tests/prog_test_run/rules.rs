@@ -26,7 +26,7 @@ fn check(rules: &[PolicyPrefix], table: &[(Vec<u8>, bool)]) {
         lab.allow(*rule);
     }
     for (index, (packet, passes)) in table.iter().enumerate() {
-        assert_eq!(lab.to_pod(packet).passed(), *passes, "{rules:?}, packet {index}");
+        assert_eq!(lab.receive(packet).passed(), *passes, "{rules:?}, packet {index}");
         let reason = if *passes { Reason::Policy } else { Reason::NotAllowed };
         assert_eq!(lab.reason(), Some(reason), "{rules:?}, packet {index}");
     }
@@ -139,8 +139,8 @@ fn an_exact_identity_hides_blocks() {
     lab.block("10.0.0.0", 8, 200);
     lab.identity(OTHER, ANY);
     lab.allow(PolicyPrefix::any_protocol(INGRESS, 200));
-    assert!(lab.to_pod(&tcp(("10.9.9.9", 1), (POD, 1), SYN)).passed());
-    assert!(!lab.to_pod(&tcp((OTHER, 1), (POD, 1), SYN)).passed());
+    assert!(lab.receive(&tcp(("10.9.9.9", 1), (POD, 1), SYN)).passed());
+    assert!(!lab.receive(&tcp((OTHER, 1), (POD, 1), SYN)).passed());
 }
 
 #[test]
@@ -149,12 +149,12 @@ fn egress_looks_at_the_destination() {
     lab.isolate(SET_NONE, EGRESS);
     lab.identity(OTHER, 100);
     lab.allow(PolicyPrefix::ports(EGRESS, 100, TCP, port_prefixes(443, 443).next().expect("one")));
-    assert!(lab.from_pod(&tcp((POD, 5000), (OTHER, 443), SYN)).passed());
-    assert!(!lab.from_pod(&tcp((POD, 443), (OTHER, 5000), SYN)).passed());
-    assert!(!lab.from_pod(&tcp((POD, 5000), (REMOTE, 443), SYN)).passed());
-    assert!(!lab.from_pod(&echo(POD, OTHER, 8, 1)).passed());
+    assert!(lab.send(&tcp((POD, 5000), (OTHER, 443), SYN)).passed());
+    assert!(!lab.send(&tcp((POD, 443), (OTHER, 5000), SYN)).passed());
+    assert!(!lab.send(&tcp((POD, 5000), (REMOTE, 443), SYN)).passed());
+    assert!(!lab.send(&echo(POD, OTHER, 8, 1)).passed());
     // Ingress is not isolated.
-    assert!(lab.to_pod(&tcp((REMOTE, 5000), (POD, 22), SYN)).passed());
+    assert!(lab.receive(&tcp((REMOTE, 5000), (POD, 22), SYN)).passed());
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn a_closed_set_asks_no_policy() {
     let mut lab = lab!();
     lab.isolate(SET_CLOSED, SET_CLOSED);
     lab.allow(PolicyPrefix::any_protocol(SET_CLOSED, ANY));
-    assert!(!lab.to_pod(&tcp((OTHER, 1), (POD, 1), SYN)).passed());
+    assert!(!lab.receive(&tcp((OTHER, 1), (POD, 1), SYN)).passed());
     assert_eq!(lab.reason(), Some(Reason::Closed));
-    assert!(!lab.from_pod(&tcp((POD, 1), (OTHER, 1), ACK)).passed());
+    assert!(!lab.send(&tcp((POD, 1), (OTHER, 1), ACK)).passed());
     assert_eq!(lab.reason(), Some(Reason::Closed));
 }
 
@@ -175,11 +175,11 @@ fn the_epoch_selects_the_bank() {
     lab.allow(PolicyPrefix::any_protocol(INGRESS, 100));
     lab.identity_in(1, OTHER, 100);
     assert_eq!(lab.epoch & 1, 0);
-    assert!(!lab.to_pod(&udp((OTHER, 1), (POD, 1))).passed());
+    assert!(!lab.receive(&udp((OTHER, 1), (POD, 1))).passed());
     lab.next_epoch();
-    assert!(lab.to_pod(&udp((OTHER, 1), (POD, 1))).passed());
+    assert!(lab.receive(&udp((OTHER, 1), (POD, 1))).passed());
     lab.next_epoch();
-    assert!(!lab.to_pod(&udp((OTHER, 1), (POD, 1))).passed());
+    assert!(!lab.receive(&udp((OTHER, 1), (POD, 1))).passed());
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn events_and_counters_say_what_happened() {
     lab.isolate(INGRESS, SET_NONE);
     lab.identity(OTHER, 100);
     let packet = tcp((OTHER, 1000), (POD, 80), SYN);
-    assert!(!lab.to_pod(&packet).passed());
+    assert!(!lab.receive(&packet).passed());
     let events = lab.events();
     let [event] = events[..] else { panic!("one event: {events:?}") };
     let expected = Event {

@@ -25,7 +25,7 @@ fn addresses() {
         (udp(("::", 1), ("ff02::1", 80)), false),
         (udp(("::ffff:10.0.0.2", 1), (REMOTE6, 80)), false),
     ] {
-        assert_eq!(lab.from_pod(&packet).passed(), passes, "{packet:x?}");
+        assert_eq!(lab.send(&packet).passed(), passes, "{packet:x?}");
     }
 }
 
@@ -34,7 +34,7 @@ fn mac_address() {
     let mut lab = lab!();
     let mut packet = tcp((POD, 1), (REMOTE, 80), SYN);
     packet[11] ^= 1;
-    assert!(!lab.from_pod(&packet).passed());
+    assert!(!lab.send(&packet).passed());
     assert_eq!(lab.reason(), Some(Reason::Spoofed));
 }
 
@@ -59,12 +59,12 @@ fn arp() {
         (frame(0x0806, &[0, 1, 8, 0, 6, 4, 0, 1]), false),
         (frame(0x0806, &[0; 28]), false),
     ] {
-        assert_eq!(lab.from_pod(&packet).passed(), passes, "{packet:x?}");
+        assert_eq!(lab.send(&packet).passed(), passes, "{packet:x?}");
     }
     // Towards the pod, and for an isolated one, ARP always passes.
     lab.isolate(lab::INGRESS, lab::EGRESS);
-    assert!(lab.to_pod(&arp(1, MAC, [10, 0, 0, 3])).passed());
-    assert!(lab.from_pod(&arp(1, MAC, own)).passed());
+    assert!(lab.receive(&arp(1, MAC, [10, 0, 0, 3])).passed());
+    assert!(lab.send(&arp(1, MAC, own)).passed());
 }
 
 /// A message of neighbour discovery with a target.
@@ -95,10 +95,10 @@ fn neighbour_discovery() {
         // Routed packets are no neighbour discovery; policy decides.
         (discovery(POD6, REMOTE6, 135, REMOTE6, 64), false),
     ] {
-        assert_eq!(lab.from_pod(&packet).passed(), passes, "{packet:x?}");
+        assert_eq!(lab.send(&packet).passed(), passes, "{packet:x?}");
     }
-    assert!(lab.to_pod(&discovery(NODE6, POD6, 135, POD6, 255)).passed());
-    assert!(!lab.to_pod(&discovery(REMOTE6, POD6, 135, POD6, 64)).passed());
+    assert!(lab.receive(&discovery(NODE6, POD6, 135, POD6, 255)).passed());
+    assert!(!lab.receive(&discovery(REMOTE6, POD6, 135, POD6, 64)).passed());
 }
 
 #[test]
@@ -108,22 +108,22 @@ fn listener_discovery() {
     let mut header = V6::new("fe80::2", "ff02::16");
     header.hop_limit = 1;
     header.extensions.push((0, vec![0, 0, 5, 2, 0, 0, 1, 0]));
-    assert!(lab.from_pod(&header.frame(ICMPV6, &[143, 0, 0, 0, 0, 0, 0, 0])).passed());
+    assert!(lab.send(&header.frame(ICMPV6, &[143, 0, 0, 0, 0, 0, 0, 0])).passed());
     let mut spoofed = V6::new(OTHER6, "ff02::16");
     spoofed.hop_limit = 1;
-    assert!(!lab.from_pod(&spoofed.frame(ICMPV6, &[143, 0, 0, 0, 0, 0, 0, 0])).passed());
+    assert!(!lab.send(&spoofed.frame(ICMPV6, &[143, 0, 0, 0, 0, 0, 0, 0])).passed());
 }
 
 #[test]
 fn other_ether_types() {
     let mut lab = lab!();
     let lldp = frame(0x88cc, &[0; 40]);
-    assert!(lab.from_pod(&lldp).passed());
-    assert!(lab.to_pod(&lldp).passed());
+    assert!(lab.send(&lldp).passed());
+    assert!(lab.receive(&lldp).passed());
     lab.isolate(lab::INGRESS, SET_NONE);
-    assert!(!lab.from_pod(&lldp).passed());
+    assert!(!lab.send(&lldp).passed());
     assert_eq!(lab.reason(), Some(Reason::EtherType));
-    assert!(!lab.to_pod(&lldp).passed());
+    assert!(!lab.receive(&lldp).passed());
 }
 
 #[test]
