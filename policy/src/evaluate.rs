@@ -11,9 +11,11 @@ mod endpoint;
 mod evaluator;
 mod near_miss;
 mod port_set;
+mod reachability;
 
 pub use connections::Connections;
 pub use decision::{Decision, Exemption, Isolation, Lack, NearMiss, RuleRef, Verdict};
 pub use endpoint::{Endpoint, Flow};
 pub use evaluator::Evaluator;
 pub use port_set::PortSet;
+pub use reachability::Reachability;

@@ -13,12 +13,15 @@ use super::connections::Connections;
 use super::decision::{Decision, Exemption, Isolation, RuleRef, Verdict};
 use super::endpoint::{Endpoint, Flow, common_family};
 use super::near_miss;
+use super::reachability::Reachability;
 
-/// Answers questions about one cluster. Building it is linear in the number of policies.
+/// Answers questions about one cluster. Building it is linear in the number of policies and pods.
 #[derive(Debug)]
 pub struct Evaluator<'c> {
     cluster: &'c Cluster,
     by_namespace: HashMap<&'c str, Vec<&'c NetworkPolicy>>,
+    /// Namespaces that pods are in but that have no manifest.
+    implicit: HashMap<&'c str, Namespace>,
 }
 
 impl<'c> Evaluator<'c> {
@@ -28,7 +31,15 @@ impl<'c> Evaluator<'c> {
         for policy in &cluster.policies {
             by_namespace.entry(&policy.name.namespace).or_default().push(policy);
         }
-        Self { cluster, by_namespace }
+        let mut implicit = HashMap::new();
+        for pod in &cluster.pods {
+            if let Cow::Owned(namespace) = cluster.namespace(&pod.name.namespace)
+                && !implicit.contains_key(&*pod.name.namespace)
+            {
+                implicit.insert(&*pod.name.namespace, namespace);
+            }
+        }
+        Self { cluster, by_namespace, implicit }
     }
 
     /// The cluster.
@@ -52,6 +63,32 @@ impl<'c> Evaluator<'c> {
         one(Direction::Egress).intersection(&one(Direction::Ingress))
     }
 
+    /// [`Self::connections`] for all pairs of some endpoints, quick to ask.
+    pub fn reachability(&self, endpoints: Vec<Endpoint<'c>>) -> Reachability<'_, 'c> {
+        Reachability::new(self, endpoints)
+    }
+
+    /// The rules of one end's policies whose peers mean the other end, whatever their ports are. None when that end is
+    /// not isolated or exempt.
+    pub fn matching_rules(
+        &self,
+        source: Endpoint<'c>,
+        destination: Endpoint<'c>,
+        direction: Direction,
+    ) -> Vec<RuleRef<'c>> {
+        let (source, destination) = common_family(source, destination);
+        let Ok(pod) = self.subject_or_exempt(source, destination, direction) else { return Vec::new() };
+        let far = far_end(source, destination, direction);
+        let policies = self.selecting(pod, direction);
+        let found = policies.flat_map(|policy| {
+            rules(policy, direction).filter_map(move |(rule, content)| {
+                let peer = self.matching_peer(policy, content, far)?;
+                Some(RuleRef { policy, direction, rule, peer, port: None })
+            })
+        });
+        found.collect()
+    }
+
     /// The policies that isolate a pod in a direction, in the cluster's order.
     pub fn selecting(&self, pod: &'c Pod, direction: Direction) -> impl Iterator<Item = &'c NetworkPolicy> {
         let policies = self.by_namespace.get(&*pod.name.namespace).map_or(&[][..], Vec::as_slice);
@@ -62,8 +99,7 @@ impl<'c> Evaluator<'c> {
 
     /// What isolates a pod in a direction; empty when nothing does.
     pub fn isolation(&self, pod: &'c Pod, direction: Direction) -> Vec<Isolation<'c>> {
-        let label = pod.is_subject()
-            && self.cluster.namespace(&pod.name.namespace).default_deny().isolates(direction);
+        let label = pod.is_subject() && self.namespace_of(pod).default_deny().isolates(direction);
         let policies = self.selecting(pod, direction).map(Isolation::Policy);
         policies.chain(label.then_some(Isolation::NamespaceLabel)).collect()
     }
@@ -96,7 +132,7 @@ impl<'c> Evaluator<'c> {
     }
 
     /// The pod that a direction is about, or why no policy can apply.
-    fn subject_or_exempt(
+    pub(super) fn subject_or_exempt(
         &self,
         source: Endpoint<'c>,
         destination: Endpoint<'c>,
@@ -143,9 +179,20 @@ impl<'c> Evaluator<'c> {
         if self.isolation(pod, direction).is_empty() {
             return Connections::all();
         }
+        self.allowed_by(self.selecting(pod, direction), source, destination, direction)
+    }
+
+    /// Everything that the rules of some policies allow.
+    pub(super) fn allowed_by(
+        &self,
+        policies: impl Iterator<Item = &'c NetworkPolicy>,
+        source: Endpoint<'c>,
+        destination: Endpoint<'c>,
+        direction: Direction,
+    ) -> Connections {
         let peer = far_end(source, destination, direction);
         let mut allowed = Connections::none();
-        for policy in self.selecting(pod, direction) {
+        for policy in policies {
             for (_, rule) in rules(policy, direction) {
                 if self.matching_peer(policy, rule, peer).is_none() {
                     continue;
@@ -208,8 +255,9 @@ impl<'c> Evaluator<'c> {
     }
 
     /// The namespace that a pod is in.
-    pub(super) fn namespace_of(&self, pod: &Pod) -> Cow<'c, Namespace> {
-        self.cluster.namespace(&pod.name.namespace)
+    pub(super) fn namespace_of(&self, pod: &Pod) -> Cow<'_, Namespace> {
+        let name = &*pod.name.namespace;
+        self.implicit.get(name).map_or_else(|| self.cluster.namespace(name), Cow::Borrowed)
     }
 }
 

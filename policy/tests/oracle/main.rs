@@ -57,14 +57,31 @@ proptest! {
         let evaluator = Evaluator::new(&cluster);
         let ends = ends(&naive, &cluster);
         let universe: Vec<End> = ends.iter().map(|(end, _)| *end).collect();
-        for (from, source) in &ends {
+        let all_pairs = evaluator.reachability(ends.iter().map(|(_, endpoint)| *endpoint).collect());
+        for (source_index, (from, source)) in ends.iter().enumerate() {
             let leaving = naive.side(&universe, &ASKS, *from, "Egress");
-            for (to, destination) in &ends {
+            for (destination_index, (to, destination)) in ends.iter().enumerate() {
                 if !same_family(*from, *to) {
                     continue;
                 }
                 let entering = naive.side(&universe, &ASKS, *to, "Ingress");
                 let connections = evaluator.connections(*source, *destination);
+                prop_assert_eq!(&all_pairs.connections(source_index, destination_index), &connections);
+                for direction in Direction::ALL {
+                    let rules = evaluator.matching_rules(*source, *destination, direction);
+                    let (side, far) = match direction {
+                        Direction::Ingress => (&entering, *from),
+                        Direction::Egress => (&leaving, *to),
+                    };
+                    for ((end, _), reasons) in side.iter().flat_map(|side| &side.allowed) {
+                        let known = |(policy, rule, ..): &(String, usize, _, _)| {
+                            rules.iter().any(|r| *r.policy.name.name == **policy && r.rule == *rule)
+                        };
+                        let exempt = matches!(direction, Direction::Ingress) && naive.exempt(*to, *from)
+                            || matches!(direction, Direction::Egress) && naive.exempt(*from, *to);
+                        prop_assert!(*end != far || exempt || reasons.iter().all(known));
+                    }
+                }
                 for ask in ASKS {
                     let flow = Flow::new(*source, *destination, traffic(ask));
                     let verdict = evaluator.verdict(&flow);
