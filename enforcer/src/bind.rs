@@ -43,22 +43,24 @@ pub fn bind(
     let claims = |veth: &Found| -> BTreeSet<&WorkloadName> {
         veth.addresses.iter().filter_map(|address| owners.get(address).copied()).collect()
     };
-    // Bindings of before that still hold come first, then the older links.
-    let mut order: Vec<&Found> = found.iter().collect();
-    order.sort_by_key(|veth| {
-        let holds = before.get(&veth.link).is_some_and(|pod| claims(veth).contains(pod));
-        (!holds, veth.link)
+    // Who was bound before comes first, then who claims one pod only: a namespace that holds its own address and takes
+    // another pod's beside it is still its own pod, and the other pod is where only its address is. Then older links.
+    let mut order: Vec<(&Found, BTreeSet<&WorkloadName>)> =
+        found.iter().map(|veth| (veth, claims(veth))).collect();
+    order.sort_by_key(|(veth, claims)| {
+        let holds = before.get(&veth.link).is_some_and(|pod| claims.contains(pod));
+        (!holds, claims.len(), veth.link)
     });
     let mut taken = BTreeSet::new();
     let mut bound = BTreeMap::new();
-    for veth in order {
-        let claims = claims(veth);
+    for (veth, claims) in order {
         let kept = before.get(&veth.link).filter(|pod| claims.contains(pod));
-        let behind = match (kept, claims.first()) {
-            (Some(pod), _) => Behind::Pod(pod.clone()),
-            (None, None) => Behind::Unknown,
-            (None, Some(pod)) if claims.len() == 1 && !taken.contains(*pod) => Behind::Pod((*pod).clone()),
-            (None, Some(pod)) => Behind::Disputed((*pod).clone()),
+        let mut free = claims.iter().filter(|pod| !taken.contains(**pod));
+        let behind = match (kept, free.next(), free.next(), claims.first()) {
+            (Some(pod), ..) => Behind::Pod(pod.clone()),
+            (None, Some(pod), None, _) => Behind::Pod((*pod).clone()),
+            (None, _, _, Some(pod)) => Behind::Disputed((*pod).clone()),
+            (None, _, _, None) => Behind::Unknown,
         };
         if let Behind::Pod(pod) = &behind {
             taken.insert(pod.clone());
@@ -124,6 +126,14 @@ mod tests {
         let expected =
             [(4, Behind::Pod(name("web"))), (5, Behind::Disputed(name("db"))), (9, Behind::Pod(name("db")))];
         assert_eq!(bind(&found, &desired, &before), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn a_taken_address_does_not_hide_the_own_one() {
+        let desired = desired(&[("web", &["10.0.0.2"]), ("db", &["10.0.0.3"])]);
+        let found = [found(4, &["10.0.0.2", "10.0.0.3"]), found(9, &["10.0.0.3"])];
+        let bound = bind(&found, &desired, &BTreeMap::new());
+        assert_eq!(bound, BTreeMap::from([(4, Behind::Pod(name("web"))), (9, Behind::Pod(name("db")))]));
     }
 
     #[test]
