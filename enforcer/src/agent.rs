@@ -63,6 +63,7 @@ pub struct Agent {
     desired: Desired,
     compiled_for: Option<(Arc<Cluster>, LocalNode)>,
     bound: BTreeMap<u32, WorkloadName>,
+    disputed: BTreeSet<u32>,
     target: Option<Target>,
     report: Report,
     retry: bool,
@@ -108,6 +109,7 @@ impl Agent {
             desired: Desired::default(),
             compiled_for: None,
             bound: BTreeMap::new(),
+            disputed: BTreeSet::new(),
             target: None,
             report,
             retry: false,
@@ -330,13 +332,16 @@ impl Agent {
             }
         }
         for (link, behind) in bound {
-            if let Behind::Disputed(pod) = behind {
+            if let Behind::Disputed(pod) = behind
+                && self.disputed.insert(*link)
+            {
                 log::warn(
                     "a namespace holds the address of a pod that is elsewhere, or of several pods: it is closed",
                     &[("link", &name(*link)), ("pod", &pod_name(pod))],
                 );
             }
         }
+        self.disputed.retain(|link| matches!(bound.get(link), Some(Behind::Disputed(_))));
         self.bound = pods;
     }
 

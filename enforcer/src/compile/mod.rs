@@ -11,7 +11,7 @@ mod entries;
 mod services;
 mod set;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

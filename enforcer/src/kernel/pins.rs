@@ -188,7 +188,8 @@ fn is_bpffs(path: &Path) -> Result<bool, PinsError> {
     // SAFETY: statfs succeeded, so it filled the struct.
     #[allow(unsafe_code)]
     let answer = unsafe { answer.assume_init() };
-    Ok(i64::from(answer.f_type) == i64::from(libc::BPF_FS_MAGIC as u32))
+    // The C types of both differ from one platform to another; the magic number has 32 bits.
+    Ok(answer.f_type as u32 == libc::BPF_FS_MAGIC as u32)
 }
 
 fn mount_bpffs(path: &Path) -> Result<(), PinsError> {

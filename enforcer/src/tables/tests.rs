@@ -1,1 +1,366 @@
+//! Changes on a model of the kernel's tables, looked at after every single write.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use netpol_enforcer_common::bank_of;
+use netpol_enforcer_common::endpoint::{SET_CLOSED, SET_NONE};
+use netpol_policy::model::{Cluster, Direction, Traffic};
+use proptest::prelude::*;
+
+use super::{EndpointRecord, Gate, Programmer, SetId, State, TableError, Tables, Target, TargetEndpoint};
+use crate::compile::tests::{cluster, flow};
+use crate::compile::{
+    Clauses, Desired, Entry, Identity, Isolation, LocalNode, ServiceAddress, TrafficPrefix, compile,
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Until the epoch is raised, no write changes what programs decide; from then on they decide as they should. A new
+    /// run of the agent, which finds the tables as they are, does no worse.
+    #[test]
+    fn changes_are_atomic(
+        clusters in prop::collection::vec(cluster(), 1..5),
+        flows in prop::collection::vec(flow(), 30),
+        restarts in any::<u8>(),
+    ) {
+        let mut clauses = Clauses::default();
+        let mut programmer = Programmer::new(Model::new(&flows, usize::MAX), State::default(), 1, 1023);
+        for (round, cluster) in clusters.iter().enumerate() {
+            if restarts >> (round % 8) & 1 == 1 {
+                let model = std::mem::replace(programmer.tables(), Model::new(&[], usize::MAX));
+                let state = model.state.clone();
+                programmer = Programmer::new(model, state, 1_000 * (u32::try_from(round).expect("few") + 1), 1023);
+                clauses = Clauses::default();
+            }
+            let (desired, target) = target(cluster, &mut clauses);
+            programmer.tables().begin();
+            let outcome = programmer.apply(&target).expect("the model has room");
+            prop_assert!(outcome.problems.is_empty());
+            prop_assert_eq!(recorded(programmer.state()), recorded(&programmer.tables().state.clone()));
+            check(programmer.tables(), &desired, &target, &flows, Exactly)?;
+            programmer.tables().begin();
+            prop_assert!(!programmer.apply(&target).expect("the model has room").changed, "nothing was left to do");
+        }
+    }
+
+    /// What does not fit is closed: nothing passes that should not.
+    #[test]
+    fn full_tables_close(cluster in cluster(), flows in prop::collection::vec(flow(), 30), room in 0..12_usize) {
+        let (desired, target) = target(&cluster, &mut Clauses::default());
+        let mut programmer = Programmer::new(Model::new(&flows, room), State::default(), 1, 1023);
+        programmer.tables().begin();
+        let outcome = programmer.apply(&target).expect("a full table is no error");
+        let how = if outcome.problems.is_empty() { Exactly } else { AtMost };
+        check(programmer.tables(), &desired, &target, &flows, how)?;
+    }
+}
+
+#[test]
+fn slots_are_reused_as_late_as_possible() {
+    let mut programmer = Programmer::new(Model::new(&[], usize::MAX), State::default(), 1, 3);
+    let mut target = Target::default();
+    let mut slots = Vec::new();
+    for link in 10..16 {
+        target.endpoints = BTreeMap::from([(link, endpoint("10.0.0.1"))]);
+        programmer.apply(&target).expect("the model has room");
+        slots.push(programmer.state().endpoints[&link].slot);
+        assert_eq!(programmer.state().slots.len(), 1);
+    }
+    assert_eq!(slots, [1, 2, 3, 1, 2, 3]);
+}
+
+#[test]
+fn without_a_slot_a_pod_is_closed() {
+    let mut programmer = Programmer::new(Model::new(&[], usize::MAX), State::default(), 1, 1);
+    let target = Target {
+        endpoints: BTreeMap::from([(10, endpoint("10.0.0.1")), (11, endpoint("10.0.0.2"))]),
+        ..Target::default()
+    };
+    let outcome = programmer.apply(&target).expect("the model has room");
+    assert_eq!(outcome.problems.len(), 1);
+    let state = programmer.state();
+    let gates = |link: u32| state.endpoints[&link].gates[state.active()];
+    assert_eq!((gates(10).ingress, gates(10).egress), (SET_NONE, SET_NONE));
+    assert_eq!((gates(11).ingress, gates(11).egress), (SET_CLOSED, SET_CLOSED));
+}
+
+#[test]
+fn a_generation_belongs_to_one_pod() {
+    let mut programmer = Programmer::new(Model::new(&[], usize::MAX), State::default(), 7, 1023);
+    let mut apply = |endpoint| {
+        let target = Target { endpoints: BTreeMap::from([(10, endpoint)]), ..Target::default() };
+        programmer.apply(&target).expect("the model has room");
+        programmer.state().endpoints[&10].generation
+    };
+    let first = endpoint("10.0.0.1");
+    assert_eq!(apply(first.clone()), 7);
+    let mut more = first.clone();
+    more.addresses.insert("fe80::1".parse().expect("an address"));
+    assert_eq!(apply(more), 7, "a link-local address that appears later changes nothing");
+    let mut other = first;
+    other.pod.name = "other".into();
+    assert_eq!(apply(other), 8);
+}
+
+fn endpoint(address: &str) -> TargetEndpoint {
+    use netpol_policy::model::{WorkloadKind, WorkloadName};
+    TargetEndpoint {
+        pod: WorkloadName::new("shop", WorkloadKind::Pod, "web"),
+        addresses: BTreeSet::from([address.parse().expect("an address")]),
+        mac: None,
+        ingress: Gate::Open,
+        egress: Gate::Open,
+    }
+}
+
+fn target(cluster: &Cluster, clauses: &mut Clauses) -> (Desired, Target) {
+    let node = LocalNode { name: "here".into(), ..LocalNode::default() };
+    let desired = compile(cluster, &node, clauses);
+    let gate = |isolation: &Option<Isolation>| {
+        isolation.as_ref().map_or(Gate::Open, |isolation| Gate::Set(Arc::clone(&isolation.set)))
+    };
+    let endpoints = desired.endpoints.iter().map(|(pod, endpoint)| {
+        // A link that depends on the pod only, so that pods of the same name keep theirs.
+        let link = pod.to_string().bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31) ^ u32::from(byte));
+        (
+            link,
+            TargetEndpoint {
+                pod: pod.clone(),
+                addresses: endpoint.addresses.clone(),
+                mac: None,
+                ingress: gate(&endpoint.ingress),
+                egress: gate(&endpoint.egress),
+            },
+        )
+    });
+    let target = Target {
+        classes: desired.classes.clone(),
+        endpoints: endpoints.collect(),
+        services: desired.services.clone(),
+        node_addresses: BTreeSet::new(),
+    };
+    (desired, target)
+}
+
+/// The state without sets that have no entries: the kernel does not know of those.
+fn recorded(state: &State) -> State {
+    let mut state = state.clone();
+    state.sets.retain(|_, entries| !entries.is_empty());
+    state
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    Exactly,
+    AtMost,
+}
+use How::{AtMost, Exactly};
+
+/// Compares what the tables decide with what the sets say.
+fn check(
+    model: &Model,
+    desired: &Desired,
+    target: &Target,
+    flows: &[(IpAddr, IpAddr, Traffic)],
+    how: How,
+) -> Result<(), TestCaseError> {
+    for (near, far, traffic) in flows {
+        for (link, endpoint) in &target.endpoints {
+            if !endpoint.addresses.contains(near) {
+                continue;
+            }
+            for direction in Direction::ALL {
+                let isolation = desired.endpoints[&endpoint.pod].isolation(direction);
+                let expected = isolation.is_none_or(|isolation| {
+                    let number = Identity(1);
+                    let class = desired.classes.longest_match(IpNet::from(*far)).cloned().unwrap_or_default();
+                    let numbers = BTreeMap::from([(number, class)]);
+                    crate::compile::entries(&isolation.set, &numbers)
+                        .iter()
+                        .any(|entry| covers(entry, *traffic))
+                });
+                let decided = model.decide(*link, direction, *far, *traffic);
+                match how {
+                    Exactly => prop_assert_eq!(decided, Some(expected)),
+                    AtMost => prop_assert!(expected || decided != Some(true)),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The kernel's tables, with an eye on what they decide.
+struct Model {
+    state: State,
+    flows: Vec<(IpAddr, IpAddr, Traffic)>,
+    /// How many entries fit in each table.
+    room: usize,
+    /// What programs decided when the change began.
+    before: Vec<Option<bool>>,
+    links: BTreeSet<u32>,
+}
+
+impl Model {
+    fn new(flows: &[(IpAddr, IpAddr, Traffic)], room: usize) -> Self {
+        Self {
+            state: State::default(),
+            flows: flows.to_vec(),
+            room,
+            before: Vec::new(),
+            links: BTreeSet::new(),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.links = self.state.endpoints.keys().copied().collect();
+        self.before = self.decisions();
+    }
+
+    /// Every decision about the links that were there when the change began.
+    fn decisions(&self) -> Vec<Option<bool>> {
+        let mut decisions = Vec::new();
+        for link in &self.links {
+            for (_, far, traffic) in &self.flows {
+                for direction in Direction::ALL {
+                    decisions.push(self.decide(*link, direction, *far, *traffic));
+                }
+            }
+        }
+        decisions
+    }
+
+    /// As a program does it; `None`: no such endpoint.
+    fn decide(&self, link: u32, direction: Direction, far: IpAddr, traffic: Traffic) -> Option<bool> {
+        let bank = bank_of(self.state.epoch) as usize;
+        let gates = self.state.endpoints.get(&link)?.gates[bank];
+        let set = match direction {
+            Direction::Ingress => gates.ingress,
+            Direction::Egress => gates.egress,
+        };
+        if set == SET_NONE || set == SET_CLOSED {
+            return Some(set == SET_NONE);
+        }
+        let classes = &self.state.banks[bank].classes;
+        let identity = classes.longest_match(IpNet::from(far)).copied().unwrap_or(Identity::ANY);
+        Some(self.state.sets.get(&SetId(set)).is_some_and(|entries| {
+            entries.iter().any(|entry| {
+                (entry.identity == identity || entry.identity == Identity::ANY) && covers(entry, traffic)
+            })
+        }))
+    }
+
+    /// After a write: nothing decides otherwise than before, but for endpoints that are gone or closed.
+    fn unchanged(&self) {
+        let now = self.decisions();
+        for (before, now) in self.before.iter().zip(&now) {
+            assert!(
+                before == now || now.is_none() || *now == Some(false) && before.is_none(),
+                "a write before the new epoch changed a decision: {before:?} -> {now:?}"
+            );
+        }
+    }
+}
+
+fn covers(entry: &Entry, traffic: Traffic) -> bool {
+    match (entry.traffic, traffic) {
+        (TrafficPrefix::All, _) => true,
+        (TrafficPrefix::Protocol(number), Traffic::Port(protocol, _)) => protocol.number() == number,
+        (TrafficPrefix::Ports { protocol: number, port, bits }, Traffic::Port(protocol, wanted)) => {
+            let ignored = 16 - u32::from(bits);
+            protocol.number() == number && u32::from(wanted.get()) >> ignored == u32::from(port) >> ignored
+        }
+        _ => false,
+    }
+}
+
+impl Tables for Model {
+    fn add_entry(&mut self, set: SetId, entry: Entry) -> Result<(), TableError> {
+        if self.state.sets.values().map(BTreeSet::len).sum::<usize>() >= self.room {
+            return Err(TableError::Full("POLICIES"));
+        }
+        self.state.sets.entry(set).or_default().insert(entry);
+        self.unchanged();
+        Ok(())
+    }
+
+    fn remove_entry(&mut self, set: SetId, entry: Entry) -> Result<(), TableError> {
+        let entries = self.state.sets.get_mut(&set).expect("a set that has the entry");
+        assert!(entries.remove(&entry), "an entry that is there");
+        self.unchanged();
+        Ok(())
+    }
+
+    fn set_class(&mut self, bank: u32, net: IpNet, identity: Identity) -> Result<(), TableError> {
+        let classes = &mut self.state.banks[bank as usize].classes;
+        if classes.exact(net).is_none() && classes.iter().count() >= self.room {
+            return Err(TableError::Full("IDENTITIES"));
+        }
+        classes.insert(net, identity);
+        self.unchanged();
+        Ok(())
+    }
+
+    fn remove_class(&mut self, bank: u32, net: IpNet) -> Result<(), TableError> {
+        self.state.banks[bank as usize].classes.remove(net);
+        self.unchanged();
+        Ok(())
+    }
+
+    fn set_endpoint(&mut self, link: u32, endpoint: &EndpointRecord) -> Result<(), TableError> {
+        if !self.state.endpoints.contains_key(&link) && self.state.endpoints.len() >= self.room {
+            return Err(TableError::Full("ENDPOINTS"));
+        }
+        let replaced = self.state.endpoints.insert(link, endpoint.clone());
+        if replaced.is_some_and(|replaced| replaced.generation != endpoint.generation) {
+            // Another pod, and closed: what was decided for the one before does not matter any more.
+            self.links.remove(&link);
+            self.before = self.decisions();
+        }
+        self.unchanged();
+        Ok(())
+    }
+
+    fn remove_endpoint(&mut self, link: u32) -> Result<(), TableError> {
+        self.state.endpoints.remove(&link);
+        self.unchanged();
+        Ok(())
+    }
+
+    fn set_slot(&mut self, slot: u16, link: u32) -> Result<(), TableError> {
+        if link == 0 {
+            self.state.slots.remove(&slot);
+        } else {
+            assert_eq!(self.state.slots.insert(slot, link), None, "a slot that is free");
+        }
+        Ok(())
+    }
+
+    fn set_service(&mut self, service: ServiceAddress, present: bool) -> Result<(), TableError> {
+        if present {
+            self.state.services.insert(service);
+        } else {
+            self.state.services.remove(&service);
+        }
+        Ok(())
+    }
+
+    fn set_node_address(&mut self, address: IpAddr, present: bool) -> Result<(), TableError> {
+        if present {
+            self.state.node_addresses.insert(address);
+        } else {
+            self.state.node_addresses.remove(&address);
+        }
+        Ok(())
+    }
+
+    fn set_epoch(&mut self, epoch: u32) -> Result<(), TableError> {
+        self.unchanged();
+        self.state.epoch = epoch;
+        Ok(())
+    }
+}
