@@ -68,6 +68,12 @@ impl Agent {
         })
     }
 
+    /// Its state directory.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> i32 {

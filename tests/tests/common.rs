@@ -82,7 +82,7 @@ impl Enforced {
     pub(crate) fn outcome(&self, line: &str, family: Family, patience: Duration) -> Outcome {
         let flows = flow::parse(line, &self.running.cluster).unwrap();
         let [flow] = flows.try_into().expect("the line is one flow");
-        measure::outcomes(&self.running, &[(flow, patience)], family).remove(0)
+        measure::outcomes(&self.running, &[(flow, family)], patience).remove(0)
     }
 
     /// The agents' last words, for a failed assertion.

@@ -131,21 +131,22 @@ fn instructions(running: &RunningCluster, agent: &Agent, state: &State, policy: 
     println!("\n{}", style::title("The pods and the agent stay up. In another terminal, as root:"));
     println!(
         "
-  An established connection closes and reopens
-    1. Let the frontend in: add `- podSelector: {{matchLabels: {{role: frontend}}}}` under `from:` in
+  An established connection closes and reopens. The policy is this file, edit it as you like:
          {policy}
+    1. Let the frontend in:
+         sed -i '/- from:/a\\        - podSelector: {{matchLabels: {{role: frontend}}}}' {policy}
     2. Open a connection, a line every second:
          {demo} talk frontend db
-    3. Take the line out of the file again and watch the connection go silent; put it back, and it goes on.
+    3. Shut the frontend out again and watch the connection go silent; let it in, and it goes on:
+         sed -i '/role: frontend/d' {policy}
 
   Enforcement outlives the agent
          kill -9 {agent}
-         {demo} talk frontend db      (still closed)
-         {demo} matrix                (every pod to every other)
+         {demo} matrix                (every pod to every other: db is still closed to frontend)
     Press Enter here to start the agent again.
 
   Look inside
-         nsenter --net={node} --mount={mounts} netpol-enforcer status
+         nsenter --net={node} --mount={mounts} {enforcer} status --state-dir {state_dir}
          nsenter --net={frontend} ip address
          tail -f {log}
 
@@ -154,6 +155,8 @@ fn instructions(running: &RunningCluster, agent: &Agent, state: &State, policy: 
         policy = policy.display(),
         agent = agent.pid(),
         node = node.path(),
+        enforcer = crate::agent::program()?.display(),
+        state_dir = agent.state().display(),
         frontend = state.pods.get("frontend").map_or("", |pod| pod.namespace.as_str()),
         log = agent.log.display(),
     );

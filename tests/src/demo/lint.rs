@@ -34,6 +34,7 @@ pub(super) fn find_explain_fix(scenario: &Scenario) -> Result<String> {
 
     println!("\n{}", style::title("2. What the fixed policy will do, as predicted"));
     let predicted = netpol_lint(files.path(), &["matrix", "app"])?;
+
     ensure!(predicted == 0, "the matrix ended with code {predicted}");
     println!();
     fs::read_to_string(policy).context("reading the fixed policy")

@@ -134,10 +134,11 @@ fn run(keep: bool) -> Result<bool> {
 fn measured(running: &RunningCluster, flows: &[Flow]) -> Result<Vec<[Outcome; 2]>> {
     let started = Instant::now();
     style::progress(&format!("connecting every pod to every other, {} connections", flows.len() * 2));
-    let flows = flows.iter().map(|flow| (flow.clone(), PATIENCE)).collect::<Vec<_>>();
-    let [v4, v6] = Family::BOTH.map(|family| measure::outcomes(running, &flows, family));
+    let both = flows.iter().flat_map(|flow| Family::BOTH.map(|family| (flow.clone(), family)));
+    let outcomes = measure::outcomes(running, &both.collect::<Vec<_>>(), PATIENCE);
     style::done(started.elapsed());
-    Ok(v4.into_iter().zip(v6).map(|(v4, v6)| [v4, v6]).collect())
+    let (pairs, _) = outcomes.as_chunks::<2>();
+    Ok(pairs.to_vec())
 }
 
 fn verdict_of(expected: &[(Flow, Verdict)], flow: &Flow) -> Result<Verdict> {

@@ -101,9 +101,9 @@ impl fmt::Display for Report {
         writeln!(f, "  {line}")?;
         for row in &self.rows {
             write!(f, "  {:<10} {:<9}", row.from, row.to)?;
-            for cell in [&row.pod, &row.service] {
+            for (cell, last) in [(&row.pod, 13), (&row.service, 0)] {
                 match cell {
-                    Some(cell) => write!(f, "  {} {}", state(&cell.before, 12), state(&cell.after, 13))?,
+                    Some(cell) => write!(f, "  {} {}", state(&cell.before, 12), state(&cell.after, last))?,
                     None => write!(f, "  {:<27}", "-")?,
                 }
             }

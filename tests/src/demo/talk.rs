@@ -28,7 +28,11 @@ pub(super) fn talk(from: &str, to: &str) -> Result<bool> {
             return Ok(false);
         }
     };
-    println!("{} to {}; a line every second, Ctrl-C ends it", style::good("connected"), connection.server);
+    println!(
+        "{} to {}; a line every second, Ctrl-C ends it",
+        style::good("connected"),
+        connection.server.trim_start_matches("default/")
+    );
     let started = Instant::now();
     loop {
         let sent = Instant::now();
@@ -62,7 +66,7 @@ pub(super) fn matrix() -> Result<bool> {
         }
     }
     for (label, outcome) in labels.iter().zip(probe::run(&probes)) {
-        let text = outcome.to_string();
+        let text = outcome.to_string().replace("default/", "");
         println!("{label:<36} {}", if outcome.arrived() { style::good(&text) } else { style::bad(&text) });
     }
     Ok(true)

@@ -57,10 +57,10 @@ pub fn is_possible(running: &RunningCluster, flow: &Flow) -> bool {
     running.lab.shape.translates_on_one_node() || !stays
 }
 
-/// Tries flows once, over one family, all side by side. Outcomes are in the flows' order.
+/// Tries flows once, all side by side. Outcomes are in the flows' order.
 #[must_use]
-pub fn outcomes(running: &RunningCluster, flows: &[(Flow, Duration)], family: Family) -> Vec<Outcome> {
-    let probes = flows.iter().map(|(flow, patience)| probe_of(running, flow, family, *patience));
+pub fn outcomes(running: &RunningCluster, flows: &[(Flow, Family)], patience: Duration) -> Vec<Outcome> {
+    let probes = flows.iter().map(|(flow, family)| probe_of(running, flow, *family, patience));
     probe::run(&probes.collect::<Vec<_>>())
 }
 
