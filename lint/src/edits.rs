@@ -6,7 +6,7 @@ use netpol_policy::span::Span;
 use crate::finding::Edit;
 
 /// Makes one item of two neighbours whose values are mappings. `None` where that can't be done by small changes:
-/// one of the two is an alias, carries an anchor or a tag, or they are written in different styles.
+/// one of the two is an alias, or carries an anchor or a tag. Each mapping has one field.
 pub(crate) fn join_items<T>(text: &str, first: &Item<T>, second: &Item<T>) -> Option<Vec<Edit>> {
     if first.shared || second.shared || first.span.is_empty() || second.span.is_empty() {
         return None;
@@ -20,7 +20,8 @@ pub(crate) fn join_items<T>(text: &str, first: &Item<T>, second: &Item<T>) -> Op
             match (flow(first), flow(second)) {
                 (false, false) => join_blocks(text, first.span, b, second.span),
                 (true, true) => join_flow_in_blocks(text, first.span, b, second.span),
-                _ => None,
+                (true, false) => join_unlike(text, first.span, first.span, b, second.span),
+                (false, true) => join_unlike(text, second.span, first.span, b, second.span),
             }
         }
         (None, None) if flow(first) && flow(second) => join_flow(text, first.span, second.span),
@@ -68,6 +69,18 @@ fn join_blocks(text: &str, first: Span, dash: Span, second: Span) -> Option<Vec<
         }
         next = end;
     }
+    Some(edits)
+}
+
+/// `- {a: …}` and `- b: …`, or the reverse: the one in flow style loses its braces, which works on one line.
+fn join_unlike(text: &str, flow: Span, first: Span, dash: Span, second: Span) -> Option<Vec<Edit>> {
+    let (content, end) = flow_content(text, flow)?;
+    if text[flow.range()].contains('\n') {
+        return None;
+    }
+    let mut edits = join_blocks(text, first, dash, second)?;
+    edits.push(Edit::delete(Span::new(flow.start, content.start)));
+    edits.push(Edit::delete(Span::new(end, flow.end)));
     Some(edits)
 }
 

@@ -51,7 +51,7 @@ pub enum Source {
 
 /// A path that could not be read.
 #[derive(Debug, Error)]
-#[error("can't read {}: {source}", .path.display())]
+#[error("can't read {}", .path.display())]
 pub struct InputError {
     /// The path.
     pub path: PathBuf,

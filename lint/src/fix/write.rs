@@ -13,7 +13,7 @@ pub enum WriteError {
     #[error("{} has changed since it was read; run the command again", .0.display())]
     Changed(PathBuf),
     /// The system refused.
-    #[error("can't write {}: {source}", .path.display())]
+    #[error("can't write {}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -660,8 +660,8 @@ ingress:
         policyTypes: [Ingress]
         ingress:
         - from:
-          - {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: office}}}
-          - podSelector: {matchLabels: {app: api}}
+          - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: office}}
+            podSelector: {matchLabels: {app: api}}
         ");
         insta::assert_snapshot!(fixed("NP101", r"
 policyTypes: [Ingress]

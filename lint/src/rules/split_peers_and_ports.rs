@@ -78,14 +78,17 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         .label("a second rule begins here")
         .near(peers.head(cx.file), "peers, on every port")
         .help(format!(
-            "remove the dash before `ports` to allow only these peers on only these ports of {field:?}"
+            "remove the dash before `ports` to allow only the peers of `{field}`, and only on these ports"
         ))
         .fix(fix);
     }
 }
 
 fn has_only_peers(at: &RuleAt<'_>) -> bool {
-    at.rule.peers.value().is_some_and(|list| !list.items.is_empty()) && at.rule.ports.is_absent()
+    at.rule.peers.value().is_some_and(|list| !list.items.is_empty())
+        && at.rule.ports.is_absent()
+        && at.rule.wrong_peers.is_none()
+        && at.rule.stray.is_empty()
 }
 
 fn has_only_ports(at: &RuleAt<'_>) -> bool {
