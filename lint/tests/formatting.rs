@@ -301,4 +301,35 @@ proptest! {
         let left = check(vec![all.file], &index, &rules);
         prop_assert!(left.findings.iter().all(|finding| finding.fix.is_none()), "{text}");
     }
+
+    #[test]
+    fn damaged_texts_are_no_danger(
+        policy in policy(),
+        choices in prop::collection::vec(any::<u8>(), 200),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), 0..8usize, select(DEBRIS.to_vec())), 1..4),
+    ) {
+        let mut text = Writer::write(&[policy], choices);
+        for (at, length, debris) in damage {
+            let start = text.floor_char_boundary(at.index(text.len() + 1));
+            let end = text.floor_char_boundary((start + length).min(text.len()));
+            text.replace_range(start..end.max(start), debris);
+        }
+        let before = read(&text);
+        let cluster = Cluster::default();
+        let (index, rules) = (Index::new(&cluster), Selection::default());
+        let fixed = fix_file(&before, &index, &rules, Applicability::Unsafe);
+        let safe = fix_file(&before, &index, &rules, Applicability::Safe);
+        for (old, new) in models(&before).iter().zip(models(&safe.file)) {
+            prop_assert!(old.is_none() || *old == new, "{}\n{}", text, safe.file.text);
+        }
+        let report = check(vec![fixed.file], &index, &rules);
+        netpol_lint::output::concise::write(&report, &mut Vec::new()).unwrap();
+        netpol_lint::output::json::write(&report, &mut Vec::new()).unwrap();
+        let look = netpol_lint::output::full::Look { colour: false, unicode: false, width: 80 };
+        netpol_lint::output::full::write(&report, look, &mut Vec::new()).unwrap();
+    }
 }
+
+/// What may end up in a text by accident.
+const DEBRIS: [&str; 16] =
+    ["", "-", "- ", ": ", "{", "}", "[", "\n", "\n    ", "\t", "#", "&a ", "*a", "!x ", "\u{fc}", "<<: *a\n"];

@@ -1,0 +1,347 @@
+//! The command as people run it.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const SPLIT: &str = "\
+# The database takes connections from the office's backend.
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: db   # of the shop
+  namespace: shop
+spec:
+  podSelector:
+    matchLabels: {app: \"db\"}
+  policyTypes: [Ingress]
+  ingress:
+    - from:
+        # who
+        - namespaceSelector:
+            matchLabels:
+              kubernetes.io/metadata.name: office
+
+        - podSelector:
+            matchLabels:
+              app: 'backend' # theirs
+      ports:
+        - port: 5432
+";
+
+const CLEAN: &str = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: shop}
+spec: {podSelector: {}, policyTypes: [Ingress]}
+";
+
+struct Run {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs the command in a folder.
+fn run(folder: &Path, args: &[&str], stdin: &str) -> Run {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_netpol-lint"))
+        .args(args)
+        .current_dir(folder)
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that doesn't read its input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    Run {
+        status: status.code().unwrap(),
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn exit_status() {
+    let folder = folder(&[("clean.yaml", CLEAN), ("split.yaml", SPLIT), ("none.txt", "")]);
+    for (args, status) in [
+        (&["check", "clean.yaml"][..], 0),
+        (&["check", "split.yaml"], 1),
+        (&["check"], 1),
+        (&["check", "split.yaml", "--ignore", "NP101"], 0),
+        (&["check", "split.yaml", "--ignore", "split-peer-selectors"], 0),
+        (&["check", "split.yaml", "--select", "NP0,NP5"], 0),
+        (&["check", "missing.yaml"], 2),
+        (&["check", "--select", "NP999"], 2),
+        (&["check", "--no-such-option"], 2),
+        (&["no-such-command"], 2),
+        (&["rule", "NP101"], 0),
+        (&["rule", "nothing"], 2),
+        (&["rules"], 0),
+        (&["completions", "bash"], 0),
+        (&["--help"], 0),
+    ] {
+        let run = run(folder.path(), args, "");
+        assert_eq!(run.status, status, "{args:?}\n{}{}", run.out, run.err);
+        if status == 2 {
+            assert!(
+                run.out.is_empty() && !run.err.is_empty(),
+                "{args:?}: what went wrong goes to standard error"
+            );
+        }
+    }
+}
+
+#[test]
+fn concise() {
+    let folder =
+        folder(&[("b/split.yaml", SPLIT), ("a.yaml", "kind: NetworkPolicy\nspec: {"), ("c.yaml", CLEAN)]);
+    let run = run(folder.path(), &["check", "--output-format", "concise"], "");
+    insta::assert_snapshot!(run.out, @r"
+        a.yaml:2:7: NP013 error unclosed bracket '{'
+        b/split.yaml:18:9: NP101 warning two peers (OR) where one (AND) was probably meant; as written: every pod of namespace office, and every app=backend pod of namespace shop; joined: only the app=backend pods of namespace office
+        ");
+    assert_eq!(run.err, "");
+}
+
+#[test]
+fn full() {
+    let folder = folder(&[("split.yaml", SPLIT)]);
+    let run = run(folder.path(), &["check"], "");
+    insta::assert_snapshot!(run.out, @r"
+        NP101 split-peer-selectors
+
+          ! two peers (OR) where one (AND) was probably meant; as written: every pod of namespace office,
+          | and every app=backend pod of namespace shop; joined: only the app=backend pods of namespace
+          | office
+            ,-[split.yaml:18:9]
+         13 |         # who
+         14 |         - namespaceSelector:
+            :         ^^^^^^^^^|^^^^^^^^^
+            :                  `-- the first peer
+         15 |             matchLabels:
+         16 |               kubernetes.io/metadata.name: office
+         17 | 
+         18 |         - podSelector:
+            :         ^^^^^^|^^^^^^
+            :               `-- this dash begins a second peer
+         19 |             matchLabels:
+            `----
+          help: each item of the list is a peer of its own; remove the dash to require both, or keep both
+                items and say why with a comment on each
+                fix: join the two items into one peer (--unsafe-fixes)
+                more: netpol-lint rule NP101
+        ");
+    insta::assert_snapshot!(run.err, @"checked 1 policy in 1 file: 1 warning; --unsafe-fixes repairs 1");
+    assert!(!run.out.contains('\x1b'), "no colour for a pipe");
+    let run = self::run(folder.path(), &["check", "--color", "always"], "");
+    assert!(run.out.contains('\x1b'));
+}
+
+#[test]
+fn json() {
+    let folder = folder(&[("split.yaml", SPLIT), ("broken.yaml", "kind: NetworkPolicy\nspec: {")]);
+    let run = run(folder.path(), &["check", "--output-format", "json"], "");
+    let list: Value = serde_json::from_str(&run.out).unwrap();
+    let findings = list.as_array().unwrap();
+    assert_eq!(findings.len(), 2);
+    let (broken, split) = (&findings[0], &findings[1]);
+    assert_eq!(
+        (&broken["code"], &broken["kind"], &broken["object"]),
+        (&"NP013".into(), &Value::Null, &Value::Null)
+    );
+    for (key, value) in [
+        ("code", "NP101"),
+        ("name", "split-peer-selectors"),
+        ("severity", "warning"),
+        ("file", "split.yaml"),
+        ("kind", "NetworkPolicy"),
+        ("namespace", "shop"),
+        ("object", "db"),
+        ("path", "spec.ingress[0].from[1]"),
+    ] {
+        assert_eq!(split[key], value, "{key}");
+    }
+    assert!(split["message"].as_str().unwrap().contains("every pod of namespace office"));
+    assert_eq!(split["document"], 0);
+    let place = |key: &str| (split[key]["line"].as_u64().unwrap(), split[key]["column"].as_u64().unwrap());
+    assert_eq!((place("start"), place("end")), ((18, 9), (18, 22)));
+    assert_eq!(split["related"][0]["start"]["line"], 14);
+    assert_eq!(split["fix"]["applicability"], "unsafe");
+    assert_eq!(split["fix"]["edits"][0]["text"], " ");
+    fs::write(folder.path().join("split.yaml"), CLEAN).unwrap();
+    fs::remove_file(folder.path().join("broken.yaml")).unwrap();
+    let run = self::run(folder.path(), &["check", "--output-format", "json"], "");
+    assert_eq!((run.status, run.out.trim()), (0, "[]"));
+}
+
+#[test]
+fn the_split_form_is_joined_and_then_clean() {
+    let folder = folder(&[("policies/split.yaml", SPLIT)]);
+    let path = folder.path().join("policies/split.yaml");
+
+    let diff = run(folder.path(), &["check", "--unsafe-fixes", "--diff"], "");
+    assert_eq!(diff.status, 1);
+    insta::assert_snapshot!(diff.out, @r"
+        --- a/policies/split.yaml
+        +++ b/policies/split.yaml
+        @@ -15,7 +15,7 @@
+                     matchLabels:
+                       kubernetes.io/metadata.name: office
+         
+        -        - podSelector:
+        +          podSelector:
+                     matchLabels:
+                       app: 'backend' # theirs
+               ports:
+        ");
+    assert_eq!(fs::read_to_string(&path).unwrap(), SPLIT, "a diff writes nothing");
+
+    let safe = run(folder.path(), &["check", "--fix"], "");
+    assert_eq!((safe.status, fs::read_to_string(&path).unwrap().as_str()), (1, SPLIT), "no safe fix applies");
+
+    let fixed = run(folder.path(), &["check", "--fix", "--unsafe-fixes"], "");
+    assert_eq!(fixed.status, 0, "{}", fixed.out);
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        SPLIT.replace("        - podSelector", "          podSelector")
+    );
+    let again = run(folder.path(), &["check"], "");
+    assert_eq!((again.status, again.out.as_str()), (0, ""));
+    assert_eq!(again.err, "checked 1 policy in 1 file: all clean\n");
+    let diff = run(folder.path(), &["check", "--unsafe-fixes", "--diff"], "");
+    assert_eq!((diff.status, diff.out.as_str()), (0, ""));
+}
+
+#[test]
+fn standard_input() {
+    let folder = folder(&[]);
+    let run = |args: &[&str]| run(folder.path(), args, SPLIT);
+    let checked = run(&["check", "-", "--output-format", "concise"]);
+    assert!(
+        checked.status == 1 && checked.out.starts_with("<stdin>:18:9: NP101 warning "),
+        "{}",
+        checked.out
+    );
+    let named = run(&["check", "-", "--output-format", "concise", "--stdin-filename", "a/b.yaml"]);
+    assert!(named.out.starts_with("a/b.yaml:18:9: "), "{}", named.out);
+    let fixed = run(&["check", "-", "--unsafe-fixes"]);
+    assert_eq!(fixed.out, SPLIT.replace("        - podSelector", "          podSelector"));
+    let untouched = run(&["check", "-", "--fix"]);
+    assert_eq!((untouched.status, untouched.out.as_str()), (1, SPLIT));
+}
+
+#[test]
+fn json_objects_are_read_too() {
+    let folder = folder(&[(
+        "p.json",
+        r#"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"p"},"spec":{"podSelector":{},"ingress":[{"from":[]}]}}"#,
+    )]);
+    let found = run(folder.path(), &["check", "--output-format", "concise"], "");
+    insta::assert_snapshot!(found.out, @r"
+        p.json:1:85: NP106 warning policyTypes is left to the default, which is Ingress here
+        p.json:1:122: NP103 error `from` is empty, which means no restriction: everyone may connect on every port
+        ");
+    let fixed = run(folder.path(), &["check", "--fix", "--ignore", "NP103"], "");
+    assert_eq!(fixed.status, 0, "{}", fixed.out);
+    let text = fs::read_to_string(folder.path().join("p.json")).unwrap();
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["spec"]["policyTypes"], serde_json::json!(["Ingress"]));
+}
+
+#[test]
+fn folders_are_searched_as_git_sees_them() {
+    let folder = folder(&[
+        (".gitignore", "ignored/\n"),
+        ("ignored/split.yaml", SPLIT),
+        (".hidden/split.yaml", SPLIT),
+        ("notes.txt", SPLIT),
+        ("deep/er/split.yml", SPLIT),
+        ("broken-but-unrelated.yaml", "kind: Deployment\nspec: {"),
+        ("chart/templates/np.yaml", "kind: NetworkPolicy\nmetadata:\n  name: {{ .Release.Name }}\n"),
+    ]);
+    let found = run(folder.path(), &["check", "--output-format", "concise"], "");
+    assert_eq!(found.out.lines().count(), 1, "{}", found.out);
+    assert!(found.out.starts_with("deep/er/split.yml:18:9: "));
+    assert!(found.err.contains("skipped chart/templates/np.yaml: a Helm template"), "{}", found.err);
+    // What is named is read, whatever it is called.
+    let named =
+        run(folder.path(), &["check", "--output-format", "concise", "ignored/split.yaml", "notes.txt"], "");
+    assert_eq!(named.out.lines().count(), 2, "{}", named.out);
+    let twice =
+        run(folder.path(), &["check", "--output-format", "concise", "deep", "./deep/er/split.yml"], "");
+    assert_eq!(twice.out.lines().count(), 1, "{}", twice.out);
+}
+
+#[test]
+fn workloads_of_other_files_count() {
+    let pod = |namespace, name, app| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: {namespace}, labels: {{app: {app}}}}}\n"
+        )
+    };
+    let pods = [pod("shop", "db", "db"), pod("office", "backend", "backend"), pod("office", "mail", "mail")];
+    let folder = folder(&[("pods.yaml", &pods.join("---\n")), ("split.yaml", SPLIT)]);
+    let found = run(folder.path(), &["check", "--output-format", "concise"], "");
+    insta::assert_snapshot!(found.out, @"split.yaml:18:9: NP101 error two peers (OR) where one (AND) was meant; as written: every pod of namespace office (office/Pod/backend and office/Pod/mail), and every app=backend pod of namespace shop (none); joined: only the app=backend pods of namespace office (office/Pod/backend)");
+    let alone = run(folder.path(), &["check", "--output-format", "concise", "split.yaml"], "");
+    assert!(alone.out.contains(" NP101 warning "), "{}", alone.out);
+}
+
+#[test]
+fn a_fix_that_an_alias_would_spread_is_refused() {
+    let shared = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {}
+  policyTypes: [Ingress]
+  ingress:
+    - from: &office
+        - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: office}}
+        - podSelector: {matchLabels: {app: api}}
+    - from: *office
+      ports: [{port: 80}]
+";
+    let folder = folder(&[("shared.yaml", shared)]);
+    let run = run(folder.path(), &["check", "--unsafe-fixes", "--output-format", "concise"], "");
+    assert_eq!(fs::read_to_string(folder.path().join("shared.yaml")).unwrap(), shared);
+    assert!(
+        run.err.contains("is refused: the policy would mean something else than intended"),
+        "{}",
+        run.err
+    );
+    assert_eq!(run.status, 1);
+}
+
+#[test]
+fn pages_and_lists() {
+    let folder = folder(&[]);
+    let page = run(folder.path(), &["rule", "split-peer-selectors"], "").out;
+    assert!(page.starts_with("# NP101 split-peer-selectors\n"), "{page}");
+    assert!(page.contains("## Why it matters") && page.contains("```yaml"), "{page}");
+    let rules: Value =
+        serde_json::from_str(&run(folder.path(), &["rules", "--output-format", "json"], "").out).unwrap();
+    let codes: Vec<_> = rules.as_array().unwrap().iter().map(|rule| rule["code"].as_str().unwrap()).collect();
+    for code in
+        "NP002 NP003 NP007 NP010 NP013 NP101 NP102 NP103 NP104 NP106 NP107 NP108 NP109 NP501 NP502".split(' ')
+    {
+        assert!(codes.contains(&code), "{code}");
+    }
+}
