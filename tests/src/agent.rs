@@ -4,10 +4,10 @@ use std::fs::File;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::cluster::running::RunningCluster;
 use crate::lab::netns::NetNs;
+use crate::programs;
 
 /// Where an agent finds its bpf file system: the one of its node's mount namespace.
 const BPFFS: &str = "/sys/fs/bpf";
@@ -40,7 +41,7 @@ impl Agent {
         let state = running.files.directory(&format!("state-{}", node.name))?;
         let log = running.files.path().join(format!("agent-{}.log", node.name));
         let output = File::options().create(true).append(true).open(&log)?;
-        let mut command = Command::new(program()?);
+        let mut command = Command::new(programs::enforcer()?);
         command
             .args(["run", "--source", "files", "--node-name", &node.name, "--bpffs", BPFFS])
             .arg("--manifests")
@@ -162,47 +163,11 @@ impl Drop for Agent {
 pub fn command(running: &RunningCluster, node: usize, arguments: &[&str]) -> Result<Output> {
     let node = &running.lab.nodes[node];
     let state = running.files.directory(&format!("state-{}", node.name))?;
-    let program = program()?;
+    let program = programs::enforcer()?;
     let output = node.namespace.run(|| {
         Command::new(program).args(arguments).args(["--bpffs", BPFFS, "--state-dir"]).arg(state).output()
     });
     output.context("running netpol-enforcer")
-}
-
-/// The program under test: `NETPOL_ENFORCER`, or the workspace's own, brought up to date first where cargo is at hand.
-///
-/// # Errors
-/// When there is none, with the command that builds it.
-pub fn program() -> Result<&'static Path> {
-    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let found = PROGRAM.get_or_init(|| find_program().map_err(|error| format!("{error:#}")));
-    match found {
-        Ok(path) => Ok(path),
-        Err(error) => bail!("{error}"),
-    }
-}
-
-fn find_program() -> Result<PathBuf> {
-    if let Some(path) = env::var_os("NETPOL_ENFORCER") {
-        return Ok(path.into());
-    }
-    // Tests are in target/PROFILE/deps, programs in target/PROFILE.
-    let own = env::current_exe()?;
-    let directory = own.parent().context("this program is in a directory")?;
-    let directory =
-        if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
-    if let Some(cargo) = env::var_os("CARGO") {
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "netpol-enforcer", "--bin", "netpol-enforcer"]);
-        if directory.ends_with("release") {
-            build.arg("--release");
-        }
-        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().context("running cargo")?;
-        ensure!(built.success(), "netpol-enforcer can't be built: see above");
-    }
-    let path = directory.join("netpol-enforcer");
-    ensure!(path.exists(), "{} is missing: build it with `make build`", path.display());
-    Ok(path)
 }
 
 /// Starts a process inside a namespace, on a thread that waits for its end: the kernel kills the process when that

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod demo;
 pub mod lab;
 pub mod probe;
+pub mod programs;
 pub mod random;
 pub mod scenario;
 pub mod summary;

@@ -4,4 +4,6 @@ mod behaviour;
 mod common;
 mod differential;
 mod lab;
+mod lint;
+mod residue;
 mod scenarios;

@@ -155,7 +155,7 @@ fn instructions(running: &RunningCluster, agent: &Agent, state: &State, policy: 
         policy = policy.display(),
         agent = agent.pid(),
         node = node.path(),
-        enforcer = crate::agent::program()?.display(),
+        enforcer = crate::programs::enforcer()?.display(),
         state_dir = agent.state().display(),
         frontend = state.pods.get("frontend").map_or("", |pod| pod.namespace.as_str()),
         log = agent.log.display(),

@@ -1,13 +1,14 @@
 //! The first two steps: the linter on the application's folder, and the predicted matrix.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::style;
 use crate::lab::state_dir::StateDir;
+use crate::programs;
 use crate::scenario::Scenario;
 
 const POLICY: &str = include_str!("../../demo/db-test.yaml");
@@ -34,7 +35,6 @@ pub(super) fn find_explain_fix(scenario: &Scenario) -> Result<String> {
 
     println!("\n{}", style::title("2. What the fixed policy will do, as predicted"));
     let predicted = netpol_lint(files.path(), &["matrix", "app"])?;
-
     ensure!(predicted == 0, "the matrix ended with code {predicted}");
     println!();
     fs::read_to_string(policy).context("reading the fixed policy")
@@ -42,13 +42,6 @@ pub(super) fn find_explain_fix(scenario: &Scenario) -> Result<String> {
 
 fn netpol_lint(directory: &Path, arguments: &[&str]) -> Result<i32> {
     println!("{}", style::dim(&format!("$ netpol-lint {}", arguments.join(" "))));
-    let status = Command::new(program()?).args(arguments).current_dir(directory).status();
+    let status = Command::new(programs::linter()?).args(arguments).current_dir(directory).status();
     status.context("starting netpol-lint")?.code().context("netpol-lint was killed")
-}
-
-fn program() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let path = own.with_file_name("netpol-lint");
-    ensure!(path.exists(), "{} is missing: build it with `make build`", path.display());
-    Ok(path)
 }

@@ -39,6 +39,9 @@ pub struct Expected {
     /// Policy files that must be refused as a whole.
     #[serde(default)]
     pub refused: Vec<String>,
+    /// What the linter finds in the folder: `FILE:LINE CODE` each, sorted.
+    #[serde(default)]
+    pub lint: Vec<String>,
     /// The stages, one after the other on the same cluster.
     pub stages: Vec<Stage>,
 }

@@ -1,0 +1,60 @@
+//! The programs under test: the workspace's own, brought up to date first where cargo is at hand.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// The agent; `NETPOL_ENFORCER` names another one.
+///
+/// # Errors
+/// When there is none, with the command that builds it.
+pub fn enforcer() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PROGRAM, "NETPOL_ENFORCER", "netpol-enforcer")
+}
+
+/// The linter; `NETPOL_LINT` names another one.
+///
+/// # Errors
+/// When there is none, with the command that builds it.
+pub fn linter() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PROGRAM, "NETPOL_LINT", "netpol-lint")
+}
+
+fn once(
+    program: &'static OnceLock<Result<PathBuf, String>>,
+    variable: &str,
+    name: &str,
+) -> Result<&'static Path> {
+    match program.get_or_init(|| find(variable, name).map_err(|error| format!("{error:#}"))) {
+        Ok(path) => Ok(path),
+        Err(error) => bail!("{error}"),
+    }
+}
+
+fn find(variable: &str, name: &str) -> Result<PathBuf> {
+    if let Some(path) = env::var_os(variable) {
+        return Ok(path.into());
+    }
+    // Tests are in target/PROFILE/deps, programs in target/PROFILE.
+    let own = env::current_exe()?;
+    let directory = own.parent().context("this program is in a directory")?;
+    let directory =
+        if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
+    if let Some(cargo) = env::var_os("CARGO") {
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", name, "--bin", name]);
+        if directory.ends_with("release") {
+            build.arg("--release");
+        }
+        let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().context("running cargo")?;
+        ensure!(built.success(), "{name} can't be built: see above");
+    }
+    let path = directory.join(name);
+    ensure!(path.exists(), "{} is missing: build it with `cargo build -p {name}`", path.display());
+    Ok(path)
+}
