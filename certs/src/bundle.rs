@@ -1,14 +1,17 @@
 //! What clients are told to trust.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::error::{Error, Part};
-use crate::leaf::parse;
+use crate::leaf::{Leaf, parse};
 use crate::validity::Validity;
 
 /// The authorities in a webhook configuration's `caBundle`, newest first.
@@ -73,6 +76,24 @@ impl Bundle {
     pub fn validities(&self) -> impl Iterator<Item = Validity> + '_ {
         let parsed = self.certificates.iter().filter_map(|certificate| parse(Part::Bundle, certificate).ok());
         parsed.map(|certificate| Validity::of(&certificate))
+    }
+
+    /// Checks that a client that trusts this bundle accepts a leaf by the first of its names.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] with the client's reason.
+    pub fn verify(&self, leaf: &Leaf, now: SystemTime) -> Result<(), Error> {
+        let untrusted = |detail: &dyn std::fmt::Display| Error::Untrusted { detail: detail.to_string() };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots()?), provider);
+        let verifier = verifier.build().map_err(|error| untrusted(&error))?;
+        let certified = leaf.certified_key();
+        let (first, others) = certified.cert.split_first().ok_or_else(|| untrusted(&"the chain is empty"))?;
+        let name = leaf.names().first().ok_or(Error::NoNames { part: Part::Leaf })?;
+        let name = ServerName::try_from(name.as_ref()).map_err(|error| untrusted(&error))?;
+        let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
+        verifier.verify_server_cert(first, others, &name, &[], now).map_err(|error| untrusted(&error))?;
+        Ok(())
     }
 
     /// As a client of rustls trusts it.

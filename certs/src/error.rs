@@ -73,6 +73,12 @@ pub enum Error {
         /// Which certificate.
         part: Part,
     },
+    /// A client that trusts the bundle would refuse the leaf.
+    #[error("the serving certificate is not trusted: {detail}")]
+    Untrusted {
+        /// The client's reason.
+        detail: String,
+    },
     /// Signing failed.
     #[error("cannot make the certificate: {0}")]
     Sign(String),

@@ -59,6 +59,11 @@ fn a_swap_is_live_and_leaves_open_connections_alone() {
     // Whoever trusts only the old authority is out once the new leaf is served: the reason for the bundle of two.
     assert!(connect(server, &Bundle::new(&old), "localhost").is_err());
     assert!(connect(server, &Bundle::new(&new), "localhost").is_ok());
+    // And the same said beforehand.
+    let leaf = resolver.current();
+    assert!(Bundle::new(&new).verify(&leaf, now()).is_ok());
+    assert!(matches!(Bundle::new(&old).verify(&leaf, now()), Err(Error::Untrusted { .. })));
+    assert!(matches!(Bundle::new(&new).verify(&leaf, now() + 2 * DAY), Err(Error::Untrusted { .. })));
 }
 
 #[test]

@@ -1,2 +1,7 @@
-//! An admission webhook for Kubernetes NetworkPolicies.
-fn main() {}
+//! `netpol-webhook`: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    netpol_webhook::cli::main()
+}

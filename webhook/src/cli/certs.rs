@@ -1,0 +1,127 @@
+//! `netpol-webhook certs`.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use base64::prelude::{BASE64_STANDARD, Engine};
+use clap::Subcommand;
+use netpol_certs::{Authority, Bundle, CERTIFICATE_FILE, Directory, KEY_FILE, Validity};
+use rustls::pki_types::ServerName;
+
+use crate::serving::AUTHORITY_LIFE;
+
+const AUTHORITY_CERTIFICATE: &str = "ca.crt";
+const AUTHORITY_KEY: &str = "ca.key";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Certs {
+    /// Make an authority and a serving certificate in a directory: ca.crt, ca.key, tls.crt, tls.key.
+    ///
+    /// An authority that is there already signs again; only the serving certificate is renewed then.
+    Generate {
+        /// Where to put them.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// What the serving certificate is for, such as netpol-webhook.netpol-system.svc.
+        #[arg(long = "name", value_name = "NAME", required = true, value_delimiter = ',', value_parser = super::server_name)]
+        names: Vec<ServerName<'static>>,
+        /// Life of the serving certificate in days.
+        #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..))]
+        days: u16,
+    },
+    /// Show what a directory holds and when it ends; exit 1 if a server can't use it.
+    Show {
+        /// The directory.
+        directory: PathBuf,
+        /// Print ca.crt in base64 instead: a webhook configuration's caBundle.
+        #[arg(long)]
+        ca_bundle: bool,
+    },
+}
+
+impl Certs {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let now = SystemTime::now();
+        match self {
+            Self::Generate { out, names, days } => {
+                let life = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+                generate(&out, &names, life, now)?;
+                show(&out, now)?;
+            }
+            Self::Show { directory, ca_bundle: true } => {
+                println!("{}", BASE64_STANDARD.encode(bundle(&directory)?.to_pem()));
+            }
+            Self::Show { directory, ca_bundle: false } => show(&directory, now)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn generate(out: &Path, names: &[ServerName<'_>], life: Duration, now: SystemTime) -> anyhow::Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let (certificate, key) = (out.join(AUTHORITY_CERTIFICATE), out.join(AUTHORITY_KEY));
+    let authority = match fs::read_to_string(&key) {
+        Ok(key_pem) => Authority::from_pem(&read(&certificate)?, &key_pem, now)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let authority = Authority::create("netpol-webhook", Validity::starting(now, AUTHORITY_LIFE))?;
+            write(&key, &authority.key_pem(), 0o600)?;
+            write(&certificate, &authority.certificate_pem(), 0o644)?;
+            authority
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", key.display())),
+    };
+    let leaf = authority.sign(names, now, life)?;
+    write(&out.join(KEY_FILE), leaf.key_pem(), 0o600)?;
+    write(&out.join(CERTIFICATE_FILE), &leaf.chain_pem(), 0o644)
+}
+
+fn show(directory: &Path, now: SystemTime) -> anyhow::Result<()> {
+    let (_, leaf) = Directory::open(directory, now)?;
+    println!("{CERTIFICATE_FILE}: {}", leaf.names().join(", "));
+    println!("  valid {}, {}", leaf.validity(), left(leaf.validity(), now));
+    if !directory.join(AUTHORITY_CERTIFICATE).exists() {
+        println!("{AUTHORITY_CERTIFICATE}: none; clients must get the authority's certificate from elsewhere");
+        return Ok(());
+    }
+    let bundle = bundle(directory)?;
+    for validity in bundle.validities() {
+        println!("{AUTHORITY_CERTIFICATE}: valid {validity}, {}", left(validity, now));
+    }
+    bundle.verify(&leaf, now).context("clients that trust ca.crt will refuse tls.crt")?;
+    println!("clients that trust {AUTHORITY_CERTIFICATE} accept {CERTIFICATE_FILE}");
+    Ok(())
+}
+
+fn left(validity: Validity, now: SystemTime) -> String {
+    match validity.not_after().duration_since(now) {
+        Ok(left) => format!("{} days left", left.as_secs() / (24 * 60 * 60)),
+        Err(_) => "EXPIRED".to_owned(),
+    }
+}
+
+fn bundle(directory: &Path) -> anyhow::Result<Bundle> {
+    Ok(Bundle::from_pem(&read(&directory.join(AUTHORITY_CERTIFICATE))?)?)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes beside the file and moves into place: a reader sees the old content or the new one, never half of it, and
+/// a key's file has its mode from the start.
+fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let put = || {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(&beside, path)
+    };
+    put().with_context(|| format!("cannot write {}", path.display()))
+}

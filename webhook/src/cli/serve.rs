@@ -1,0 +1,138 @@
+//! `netpol-webhook serve`.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use netpol_certs::Resolver;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::duration;
+use crate::namespace::{Exemptions, Labeler, Mode};
+use crate::server::{self, App, Limits};
+use crate::serving::Source;
+use crate::telemetry;
+use crate::validate::Validator;
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    certificate: Certificate,
+    /// Look for a new certificate this often.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
+    cert_refresh: Duration,
+    /// Label new Namespaces to isolate their pods by default.
+    #[arg(long, value_enum, default_value_t = Mode::None)]
+    default_deny: Mode,
+    /// Never label this Namespace. `kube-*` is exempt anyway; give your own, and those of other webhooks.
+    #[arg(long = "exempt-namespace", value_name = "NAME", value_delimiter = ',')]
+    exempt_namespaces: Vec<String>,
+    /// Review at most this many requests at a time.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    max_concurrent: u16,
+    /// After SIGTERM, keep serving this long, unready. A second signal ends it.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    drain_time: Duration,
+    /// After that, give open requests this long.
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration::parse)]
+    finish_time: Duration,
+    /// Log events of this level and worse.
+    #[arg(long, value_name = "LEVEL", default_value = "info", help = "Log error, warn, info, debug or trace and worse")]
+    log_level: tracing::Level,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false, args = ["cert_dir", "self_signed"])]
+struct Certificate {
+    /// Serve tls.crt and tls.key of this directory; they are read again when they change.
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+    /// Make an authority and a certificate for these names in memory: for trying out, with one replica.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = super::server_name)]
+    self_signed: Vec<ServerName<'static>>,
+    /// Write the authority's certificate of --self-signed here, for the webhook configuration's caBundle.
+    #[arg(long, value_name = "FILE", requires = "self_signed", conflicts_with = "cert_dir")]
+    ca_file: Option<PathBuf>,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        telemetry::install_logs(self.log_level);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        runtime.context("cannot start threads")?.block_on(self.serve())
+    }
+
+    async fn serve(self) -> anyhow::Result<ExitCode> {
+        // First of all: a signal that comes while starting up must not be lost.
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (source, leaf) = self.certificate.source()?;
+        tracing::info!(names = ?leaf.names(), validity = %leaf.validity(), "serving certificate");
+        let resolver = Arc::new(Resolver::new(leaf));
+        let labeler = Labeler::new(self.default_deny, Exemptions::new(self.exempt_namespaces));
+        let concurrent = usize::from(self.max_concurrent);
+        let app = Arc::new(App::new(Validator::default(), labeler, Arc::clone(&resolver), concurrent));
+        let tls = server::tls_config(resolver)?;
+        let listener = TcpListener::bind(self.listen).await;
+        let listener = listener.with_context(|| format!("cannot listen on {}", self.listen))?;
+        tracing::info!(address = %listener.local_addr()?, default_deny = self.default_deny.as_str(), "listening");
+
+        let fresh = tokio::spawn(source.keep_fresh(Arc::clone(&app), self.cert_refresh));
+        let limits = Limits { drain: self.drain_time, finish: self.finish_time };
+        // Both halves of the end read the same signals, one after the other.
+        let signals = tokio::sync::Mutex::new((&mut terminate, &mut interrupt));
+        let cut = server::serve(app, listener, tls, limits, next(&signals), next(&signals)).await;
+        fresh.abort();
+        if cut > 0 {
+            anyhow::bail!("{cut} connections were still busy after {:?} and were cut", self.finish_time);
+        }
+        tracing::info!("done");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Certificate {
+    fn source(&self) -> anyhow::Result<(Source, netpol_certs::Leaf)> {
+        let (source, leaf) = match &self.cert_dir {
+            Some(directory) => Source::directory(directory.clone())?,
+            None => Source::own(self.self_signed.clone())?,
+        };
+        if let (Some(file), Some(authority)) = (&self.ca_file, source.authority()) {
+            let written = std::fs::write(file, authority.certificate_pem());
+            written.with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok((source, leaf))
+    }
+}
+
+/// The next signal to end.
+fn next<'a>(
+    signals: &'a tokio::sync::Mutex<(&'a mut Signal, &'a mut Signal)>,
+) -> impl Future<Output = ()> + 'a {
+    async move {
+        let mut signals = signals.lock().await;
+        let (terminate, interrupt) = &mut *signals;
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "asked to end");
+    }
+}
+
+/// A duration that a timer can tick with.
+fn positive(text: &str) -> Result<Duration, String> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err("must be more than zero".to_owned()),
+        duration => Ok(duration),
+    }
+}

@@ -1,0 +1,210 @@
+//! What the webhook answers.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use json_patch::Patch;
+use serde::Serialize;
+
+use super::{API_VERSION, KIND};
+
+/// The API server may cut a warning beyond this many characters.
+const WARNING_LENGTH: usize = 256;
+
+/// The API server drops warnings once they are more than 4 KiB together; this many always fit.
+const WARNINGS: usize = 12;
+
+/// `AdmissionResponse`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    uid: String,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// The parts of `metav1.Status` that say why something is refused.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// The HTTP status that the API server gives its client.
+    pub code: u16,
+    /// The reason for machines, such as `Forbidden`.
+    pub reason: &'static str,
+    /// The reason for people.
+    pub message: String,
+    /// What exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
+}
+
+/// `metav1.StatusDetails`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Details {
+    /// The object's name.
+    pub name: String,
+    /// Its API group.
+    pub group: String,
+    /// Its kind.
+    pub kind: String,
+    /// One for each thing that is wrong.
+    pub causes: Vec<Cause>,
+}
+
+/// `metav1.StatusCause`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cause {
+    /// The rule's code.
+    pub reason: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// JSON path in the object.
+    pub field: String,
+}
+
+impl Response {
+    /// Lets the request pass.
+    pub fn allow(uid: impl Into<String>) -> Self {
+        let uid = uid.into();
+        Self { uid, allowed: true, status: None, patch_type: None, patch: None, warnings: Vec::new() }
+    }
+
+    /// Refuses the request.
+    pub fn deny(uid: impl Into<String>, status: Status) -> Self {
+        Self { allowed: false, status: Some(status), ..Self::allow(uid) }
+    }
+
+    /// Changes the object on its way. An empty patch is left out.
+    ///
+    /// # Errors
+    /// When the patch's values can't be written as JSON.
+    pub fn with_patch(mut self, patch: &Patch) -> serde_json::Result<Self> {
+        if !patch.0.is_empty() {
+            self.patch_type = Some("JSONPatch");
+            self.patch = Some(BASE64_STANDARD.encode(serde_json::to_vec(patch)?));
+        }
+        Ok(self)
+    }
+
+    /// Says something to whoever sent the request. What the API server would cut is cut here, where it can be said.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings = warnings.into_iter().map(|warning| one_line(&warning)).collect();
+        if self.warnings.len() > WARNINGS {
+            let more = self.warnings.len() - (WARNINGS - 1);
+            self.warnings.truncate(WARNINGS - 1);
+            self.warnings.push(format!("and {more} more warnings; netpol-lint shows all of them"));
+        }
+        self
+    }
+
+    /// The request's uid.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// What is said to whoever sent the request.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Why it is refused.
+    pub fn message(&self) -> Option<&str> {
+        self.status.as_ref().map(|status| status.message.as_str())
+    }
+
+    /// Whether the request passes.
+    pub fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// Whether it changes the object.
+    pub fn has_patch(&self) -> bool {
+        self.patch.is_some()
+    }
+
+    /// The whole AdmissionReview as JSON.
+    ///
+    /// # Errors
+    /// None in practice: every part is text.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Review<'a> {
+            kind: &'static str,
+            api_version: &'static str,
+            response: &'a Response,
+        }
+        serde_json::to_vec(&Review { kind: KIND, api_version: API_VERSION, response: self })
+    }
+}
+
+impl Status {
+    /// 400 Bad Request.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self { code: 400, reason: "BadRequest", message: message.into(), details: None }
+    }
+
+    /// 403 Forbidden, with what exactly is wrong.
+    pub fn forbidden(message: impl Into<String>, details: Details) -> Self {
+        Self { code: 403, reason: "Forbidden", message: message.into(), details: Some(details) }
+    }
+
+    /// 413 Request Entity Too Large.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self { code: 413, reason: "RequestEntityTooLarge", message: message.into(), details: None }
+    }
+}
+
+/// A warning travels in an HTTP header: no line breaks or other control characters.
+fn one_line(text: &str) -> String {
+    let line = text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= WARNING_LENGTH {
+        return line;
+    }
+    line.chars().take(WARNING_LENGTH - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use json_patch::{AddOperation, PatchOperation, jsonptr::PointerBuf};
+
+    use super::*;
+
+    #[test]
+    fn a_response_has_the_documented_form() {
+        let patch = Patch(vec![PatchOperation::Add(AddOperation {
+            path: PointerBuf::from_tokens(["metadata", "labels", "a/b"]),
+            value: "c".into(),
+        })]);
+        let response = Response::allow("u").with_patch(&patch).unwrap().with_warnings(["look\n  here".to_owned()]);
+        let json: serde_json::Value = serde_json::from_slice(&response.to_json().unwrap()).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "kind": "AdmissionReview",
+                "apiVersion": "admission.k8s.io/v1",
+                "response": {
+                    "uid": "u",
+                    "allowed": true,
+                    "patchType": "JSONPatch",
+                    "patch": BASE64_STANDARD.encode(r#"[{"op":"add","path":"/metadata/labels/a~1b","value":"c"}]"#),
+                    "warnings": ["look here"],
+                }
+            })
+        );
+    }
+
+    #[test]
+    fn warnings_stay_within_what_the_api_server_keeps() {
+        let response = Response::allow("u").with_warnings((0..50).map(|_| "é".repeat(1000)));
+        assert_eq!(response.warnings.len(), WARNINGS);
+        assert!(response.warnings.iter().all(|warning| warning.chars().count() <= WARNING_LENGTH));
+        assert_eq!(response.warnings[WARNINGS - 1], "and 39 more warnings; netpol-lint shows all of them");
+    }
+}

@@ -1,0 +1,54 @@
+//! The HTTPS server around the two reviews.
+//!
+//! HTTP/1.1 alone: the API server offers nothing else to webhooks. Reviews are bounded in number, size and time; the
+//! health and metrics pages are not behind those bounds, so that a flood of reviews doesn't make the kubelet end a
+//! process that is merely busy.
+
+mod answer;
+mod body;
+mod connections;
+mod handler;
+mod pages;
+mod readiness;
+mod routes;
+mod tls;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use netpol_certs::Resolver;
+
+use crate::namespace::Labeler;
+use crate::telemetry::Metrics;
+use crate::validate::Validator;
+
+pub use body::LIMIT as BODY_LIMIT;
+pub use connections::{Limits, serve};
+pub use readiness::Readiness;
+pub use tls::config as tls_config;
+
+/// What every request is answered with.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) validator: Validator,
+    pub(crate) labeler: Labeler,
+    pub(crate) resolver: Arc<Resolver>,
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: Metrics,
+    permits: Arc<Semaphore>,
+}
+
+impl App {
+    /// Reviews at most `concurrent` requests at a time; more wait for as long as the API server does.
+    pub fn new(validator: Validator, labeler: Labeler, resolver: Arc<Resolver>, concurrent: usize) -> Self {
+        let (readiness, metrics) = (Readiness::default(), Metrics::default());
+        let permits = Arc::new(Semaphore::new(concurrent));
+        Self { validator, labeler, resolver, readiness, metrics, permits }
+    }
+
+    /// Whether and how it is ready.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+}

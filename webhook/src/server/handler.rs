@@ -1,0 +1,121 @@
+//! From an HTTP request to its answer, within the bounds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::Uri;
+use tokio::time::timeout_at;
+
+use super::answer::Answer;
+use super::body::{self, Read};
+use super::App;
+use crate::duration;
+use crate::review::{Request, Response};
+use crate::telemetry::Endpoint;
+
+/// What the API server waits for when nothing else is configured, and the most it can be told to wait is thrice that.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Answers one review.
+pub(super) async fn review(app: Arc<App>, endpoint: Endpoint, uri: Uri, body: Body) -> Answer {
+    let start = Instant::now();
+    let answer = within(&app, endpoint, start + timeout(&uri), body).await;
+    app.metrics.reviewed(endpoint, answer.outcome, start.elapsed());
+    tracing::info!(
+        uid = answer.uid.as_deref(),
+        endpoint = endpoint.as_str(),
+        outcome = answer.outcome.as_str(),
+        duration_ms = start.elapsed().as_secs_f64() * 1e3,
+        "answered"
+    );
+    answer
+}
+
+async fn within(app: &Arc<App>, endpoint: Endpoint, deadline: Instant, body: Body) -> Answer {
+    let deadline = deadline.into();
+    // The permit comes before the body: what waits holds no memory but its connection's.
+    let permit = match timeout_at(deadline, Arc::clone(&app.permits).acquire_owned()).await {
+        Ok(Ok(permit)) => permit,
+        Ok(Err(_)) | Err(_) => return Answer::overloaded(),
+    };
+    let body = match timeout_at(deadline, body::read(body)).await {
+        Ok(Read::Whole(body)) => body,
+        Ok(Read::TooLarge(beginning)) => return Answer::too_large(&beginning),
+        Ok(Read::Broken(error)) => return Answer::broken(&error),
+        Err(_) => return Answer::timed_out(),
+    };
+    // Rules are pure computation: on a thread of their own they don't hold up other connections, and the deadline
+    // counts. The permit goes along, so that work nobody waits for any more still counts as work.
+    let work = tokio::task::spawn_blocking({
+        let app = Arc::clone(app);
+        move || {
+            let _permit = permit;
+            decide(&app, endpoint, &body)
+        }
+    });
+    match timeout_at(deadline, work).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(panic)) => Answer::failed(&panic),
+        Err(_) => Answer::timed_out(),
+    }
+}
+
+fn decide(app: &App, endpoint: Endpoint, body: &[u8]) -> Answer {
+    let request = match Request::parse(body) {
+        Ok(request) => request,
+        Err(error) => return Answer::malformed(&error),
+    };
+    let response = match endpoint {
+        Endpoint::Validate => {
+            let verdict = app.validator.review(&request);
+            app.metrics.found(&verdict.codes);
+            verdict.response
+        }
+        Endpoint::Mutate => match app.labeler.review(&request) {
+            Ok(response) => response,
+            Err(error) => return Answer::failed(&error),
+        },
+    };
+    log(&request, &response);
+    Answer::review(&response)
+}
+
+fn log(request: &Request<'_>, response: &Response) {
+    tracing::info!(
+        uid = request.uid,
+        operation = ?request.operation,
+        kind = request.kind.kind,
+        namespace = request.namespace.as_deref(),
+        name = request.name,
+        dry_run = request.dry_run,
+        allowed = response.is_allowed(),
+        patched = response.has_patch(),
+        warnings = response.warnings().len(),
+        reason = response.message(),
+        "decided"
+    );
+}
+
+/// The API server says in `?timeout=10s` how long it waits.
+fn timeout(uri: &Uri) -> Duration {
+    let parameters = uri.query().unwrap_or_default().split('&');
+    let given = parameters.filter_map(|parameter| parameter.strip_prefix("timeout=")).next();
+    let given = given.and_then(|text| duration::parse(text).ok()).filter(|given| !given.is_zero());
+    given.unwrap_or(DEFAULT_TIMEOUT).min(LONGEST_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_server_sets_the_time() {
+        for (uri, seconds) in
+            [("/validate", 10.0), ("/?timeout=5s", 5.0), ("/?a=b&timeout=1m0s", 30.0), ("/?timeout=x", 10.0)]
+        {
+            assert_eq!(timeout(&uri.parse().unwrap()), Duration::from_secs_f64(seconds), "{uri}");
+        }
+    }
+}

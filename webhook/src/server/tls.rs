@@ -1,0 +1,20 @@
+//! TLS as the API server speaks it to webhooks.
+
+use std::sync::Arc;
+
+use netpol_certs::Resolver;
+use rustls::ServerConfig;
+
+/// TLS 1.2 and 1.3, HTTP/1.1, with the certificate of the moment.
+///
+/// # Errors
+/// None in practice: the provider supports both versions.
+pub fn config(resolver: Arc<Resolver>) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}

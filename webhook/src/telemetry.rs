@@ -1,0 +1,9 @@
+//! What the outside is told: metrics and logs.
+
+mod logs;
+mod metrics;
+mod outcome;
+
+pub(crate) use logs::install as install_logs;
+pub(crate) use metrics::Metrics;
+pub(crate) use outcome::{Endpoint, Outcome};

@@ -1,0 +1,147 @@
+//! Metrics in Prometheus' text format.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::outcome::{Endpoint, Outcome};
+
+/// Upper bounds of the duration's buckets, in seconds.
+const BUCKETS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+/// Counters since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    reviews: [[AtomicU64; Outcome::ALL.len()]; Endpoint::ALL.len()],
+    durations: [Durations; Endpoint::ALL.len()],
+    findings: Mutex<BTreeMap<&'static str, u64>>,
+    certificates: AtomicU64,
+    refused_certificates: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Durations {
+    /// Not cumulative; the last one is for what is beyond every bound.
+    buckets: [AtomicU64; BUCKETS.len() + 1],
+    microseconds: AtomicU64,
+}
+
+impl Metrics {
+    pub(crate) fn reviewed(&self, endpoint: Endpoint, outcome: Outcome, duration: Duration) {
+        self.reviews[endpoint as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
+        let durations = &self.durations[endpoint as usize];
+        let bucket = BUCKETS.iter().position(|bound| duration.as_secs_f64() <= *bound).unwrap_or(BUCKETS.len());
+        durations.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        durations.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+    }
+
+    pub(crate) fn found(&self, codes: &[&'static str]) {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        for code in codes {
+            *findings.entry(code).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn certificate_changed(&self) {
+        self.certificates.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn certificate_refused(&self) {
+        self.refused_certificates.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The page. `certificate_end` is in seconds since 1970.
+    pub(crate) fn text(&self, ready: bool, certificate_end: i64) -> String {
+        let mut page = Page(String::new());
+        page.metric("reviews_total", "counter", "Reviews, by endpoint and outcome.");
+        for endpoint in Endpoint::ALL {
+            for outcome in Outcome::ALL {
+                let labels = format!("endpoint=\"{}\",outcome=\"{}\"", endpoint.as_str(), outcome.as_str());
+                page.sample("reviews_total", &labels, load(&self.reviews[endpoint as usize][outcome as usize]));
+            }
+        }
+        page.metric("review_duration_seconds", "histogram", "Time from a request's headers to its answer.");
+        for endpoint in Endpoint::ALL {
+            self.durations[endpoint as usize].write(endpoint, &mut page);
+        }
+        page.metric("findings_total", "counter", "Findings in reviewed policies, by rule.");
+        for (code, count) in &*self.findings.lock().unwrap_or_else(PoisonError::into_inner) {
+            page.sample("findings_total", &format!("code=\"{code}\""), count);
+        }
+        page.metric("certificate_not_after_seconds", "gauge", "End of the serving certificate, in seconds since 1970.");
+        page.sample("certificate_not_after_seconds", "", certificate_end);
+        page.metric("certificate_changes_total", "counter", "Serving certificates taken into use after the first.");
+        page.sample("certificate_changes_total", "", load(&self.certificates));
+        page.metric("certificate_refusals_total", "counter", "New serving certificates that were refused.");
+        page.sample("certificate_refusals_total", "", load(&self.refused_certificates));
+        page.metric("ready", "gauge", "1 while new requests are wanted.");
+        page.sample("ready", "", u8::from(ready));
+        page.0
+    }
+}
+
+impl Durations {
+    fn write(&self, endpoint: Endpoint, page: &mut Page) {
+        let endpoint = endpoint.as_str();
+        let mut below = 0;
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            below += load(bucket);
+            let bound = BUCKETS.get(index).map_or("+Inf".to_owned(), f64::to_string);
+            let labels = format!("endpoint=\"{endpoint}\",le=\"{bound}\"");
+            page.sample("review_duration_seconds_bucket", &labels, below);
+        }
+        let endpoint = format!("endpoint=\"{endpoint}\"");
+        let seconds = load(&self.microseconds) as f64 / 1e6;
+        page.sample("review_duration_seconds_sum", &endpoint, seconds);
+        page.sample("review_duration_seconds_count", &endpoint, below);
+    }
+}
+
+struct Page(String);
+
+impl Page {
+    fn metric(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# HELP netpol_webhook_{name} {help}\n# TYPE netpol_webhook_{name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let _ = writeln!(self.0, "netpol_webhook_{name}{labels} {value}");
+    }
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_add_up() {
+        let metrics = Metrics::default();
+        for milliseconds in [1, 2, 700, 60_000] {
+            metrics.reviewed(Endpoint::Mutate, Outcome::Allowed, Duration::from_millis(milliseconds));
+        }
+        metrics.found(&["NP101", "NP010", "NP101"]);
+        let text = metrics.text(true, 7);
+        for line in [
+            "netpol_webhook_reviews_total{endpoint=\"mutate\",outcome=\"allowed\"} 4",
+            "netpol_webhook_reviews_total{endpoint=\"validate\",outcome=\"denied\"} 0",
+            "netpol_webhook_review_duration_seconds_bucket{endpoint=\"mutate\",le=\"0.001\"} 1",
+            "netpol_webhook_review_duration_seconds_bucket{endpoint=\"mutate\",le=\"1\"} 3",
+            "netpol_webhook_review_duration_seconds_bucket{endpoint=\"mutate\",le=\"+Inf\"} 4",
+            "netpol_webhook_review_duration_seconds_sum{endpoint=\"mutate\"} 60.703",
+            "netpol_webhook_review_duration_seconds_count{endpoint=\"mutate\"} 4",
+            "netpol_webhook_findings_total{code=\"NP101\"} 2",
+            "netpol_webhook_certificate_not_after_seconds 7",
+            "netpol_webhook_ready 1",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line}\n{text}");
+        }
+    }
+}
