@@ -24,7 +24,7 @@ use crate::telemetry::Metrics;
 use crate::validate::Validator;
 
 pub use body::LIMIT as BODY_LIMIT;
-pub use connections::{Limits, serve};
+pub use connections::{End, Limits, serve};
 pub use readiness::Readiness;
 pub use tls::config as tls_config;
 

@@ -26,7 +26,7 @@ pub(crate) enum Source {
     /// An authority in memory, gone with the process.
     Own {
         /// Signs.
-        authority: Authority,
+        authority: Box<Authority>,
         /// What the leaf is for.
         names: Vec<ServerName<'static>>,
     },
@@ -42,9 +42,10 @@ impl Source {
     /// Makes an authority and a leaf for these names.
     pub(crate) fn own(names: Vec<ServerName<'static>>) -> Result<(Self, Leaf), Error> {
         let now = SystemTime::now();
-        let authority = Authority::create("netpol-webhook (in memory)", Validity::starting(now, AUTHORITY_LIFE))?;
+        let authority =
+            Authority::create("netpol-webhook (in memory)", Validity::starting(now, AUTHORITY_LIFE))?;
         let leaf = authority.sign(&names, now, LEAF_LIFE)?;
-        Ok((Self::Own { authority, names }, leaf))
+        Ok((Self::Own { authority: Box::new(authority), names }, leaf))
     }
 
     /// The authority in memory.

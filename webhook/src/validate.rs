@@ -26,7 +26,8 @@ impl Validator {
         if !looked_at || subresource || !request.kind.is("networking.k8s.io", "NetworkPolicy") {
             return Verdict::silent(Response::allow(&request.uid));
         }
-        let bad = |message: String| Verdict::silent(Response::deny(&request.uid, Status::bad_request(message)));
+        let bad =
+            |message: String| Verdict::silent(Response::deny(&request.uid, Status::bad_request(message)));
         let object = match request.object.map(|object| serde_json::from_str(object.get())) {
             Some(Ok(Value::Object(object))) => object,
             Some(Ok(_)) => return bad("the NetworkPolicy is not a JSON object".to_owned()),

@@ -85,7 +85,9 @@ fn show(directory: &Path, now: SystemTime) -> anyhow::Result<()> {
     println!("{CERTIFICATE_FILE}: {}", leaf.names().join(", "));
     println!("  valid {}, {}", leaf.validity(), left(leaf.validity(), now));
     if !directory.join(AUTHORITY_CERTIFICATE).exists() {
-        println!("{AUTHORITY_CERTIFICATE}: none; clients must get the authority's certificate from elsewhere");
+        println!(
+            "{AUTHORITY_CERTIFICATE}: none; clients must get the authority's certificate from elsewhere"
+        );
         return Ok(());
     }
     let bundle = bundle(directory)?;

@@ -1,6 +1,5 @@
 //! `netpol-webhook serve`.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,10 +12,11 @@ use netpol_certs::Resolver;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
 
 use crate::duration;
 use crate::namespace::{Exemptions, Labeler, Mode};
-use crate::server::{self, App, Limits};
+use crate::server::{self, App, End, Limits};
 use crate::serving::Source;
 use crate::telemetry;
 use crate::validate::Validator;
@@ -47,7 +47,12 @@ pub(super) struct Serve {
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration::parse)]
     finish_time: Duration,
     /// Log events of this level and worse.
-    #[arg(long, value_name = "LEVEL", default_value = "info", help = "Log error, warn, info, debug or trace and worse")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        help = "Log error, warn, info, debug or trace and worse"
+    )]
     log_level: tracing::Level,
 }
 
@@ -74,7 +79,8 @@ impl Serve {
 
     async fn serve(self) -> anyhow::Result<ExitCode> {
         // First of all: a signal that comes while starting up must not be lost.
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (source, leaf) = self.certificate.source()?;
         tracing::info!(names = ?leaf.names(), validity = %leaf.validity(), "serving certificate");
         let resolver = Arc::new(Resolver::new(leaf));
@@ -89,11 +95,11 @@ impl Serve {
         let fresh = tokio::spawn(source.keep_fresh(Arc::clone(&app), self.cert_refresh));
         let limits = Limits { drain: self.drain_time, finish: self.finish_time };
         // Both halves of the end read the same signals, one after the other.
-        let signals = tokio::sync::Mutex::new((&mut terminate, &mut interrupt));
-        let cut = server::serve(app, listener, tls, limits, next(&signals), next(&signals)).await;
+        let next = || async { signals.lock().await.next().await };
+        let end = server::serve(app, listener, tls, limits, next(), next()).await;
         fresh.abort();
-        if cut > 0 {
-            anyhow::bail!("{cut} connections were still busy after {:?} and were cut", self.finish_time);
+        if end == End::Cut {
+            anyhow::bail!("requests were still open after {:?} and were cut", self.finish_time);
         }
         tracing::info!("done");
         Ok(ExitCode::SUCCESS)
@@ -114,16 +120,21 @@ impl Certificate {
     }
 }
 
-/// The next signal to end.
-fn next<'a>(
-    signals: &'a tokio::sync::Mutex<(&'a mut Signal, &'a mut Signal)>,
-) -> impl Future<Output = ()> + 'a {
-    async move {
-        let mut signals = signals.lock().await;
-        let (terminate, interrupt) = &mut *signals;
+/// The signals that ask to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
         let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         };
         tracing::info!(signal = name, "asked to end");
     }

@@ -78,7 +78,8 @@ impl<'a> Request<'a> {
     /// [`Malformed`] when it is no JSON, of another version, a response, or lacks a field.
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         let malformed = |detail: String| Malformed { uid: uid(body), detail };
-        let review: Review<'a> = serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
+        let review: Review<'a> =
+            serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
         if review.api_version != super::API_VERSION || review.kind != super::KIND {
             let (version, kind) = (&review.api_version, &review.kind);
             let wanted = format!("{} {}", super::API_VERSION, super::KIND);
@@ -130,7 +131,11 @@ mod tests {
             ("[]".to_owned(), None, "invalid length"),
             (review("admission.k8s.io/v1beta1", r#"{"uid":"u"}"#), Some("u"), "missing field"),
             (review("admission.k8s.io/v1", "null"), None, "it has no request"),
-            (review("admission.k8s.io/v1", r#"{"uid":"u","operation":"PATCH"}"#), Some("u"), "unknown variant"),
+            (
+                review("admission.k8s.io/v1", r#"{"uid":"u","operation":"PATCH"}"#),
+                Some("u"),
+                "unknown variant",
+            ),
             (
                 review("v1", r#"{"uid":"u","operation":"CREATE","kind":{"version":"v1","kind":"Pod"}}"#),
                 Some("u"),

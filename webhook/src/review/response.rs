@@ -182,7 +182,8 @@ mod tests {
             path: PointerBuf::from_tokens(["metadata", "labels", "a/b"]),
             value: "c".into(),
         })]);
-        let response = Response::allow("u").with_patch(&patch).unwrap().with_warnings(["look\n  here".to_owned()]);
+        let response =
+            Response::allow("u").with_patch(&patch).unwrap().with_warnings(["look\n  here".to_owned()]);
         let json: serde_json::Value = serde_json::from_slice(&response.to_json().unwrap()).unwrap();
         assert_eq!(
             json,

@@ -10,7 +10,8 @@ pub fn uid(body: &[u8]) -> Option<String> {
     let mut found = None;
     let mut reader = serde_json::Deserializer::from_slice(body);
     // What follows the uid may well be broken; the error says nothing that is needed here.
-    let _ = Field { name: "request", inner: Field { name: "uid", inner: Text(&mut found) } }.deserialize(&mut reader);
+    let _ = Field { name: "request", inner: Field { name: "uid", inner: Text(&mut found) } }
+        .deserialize(&mut reader);
     found.filter(|uid: &String| !uid.is_empty())
 }
 

@@ -63,7 +63,11 @@ impl Answer {
     /// A fault of this program.
     pub(super) fn failed(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(error = %error, "review failed");
-        Self::plain(Outcome::Failed, StatusCode::INTERNAL_SERVER_ERROR, "the review failed, see the webhook's log")
+        Self::plain(
+            Outcome::Failed,
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the review failed, see the webhook's log",
+        )
     }
 
     fn with(outcome: Outcome, uid: Option<String>, response: &review::Response) -> Self {

@@ -33,9 +33,17 @@ pub struct Limits {
     pub finish: Duration,
 }
 
+/// How the end went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Every request that had been accepted was answered.
+    Finished,
+    /// Some were still open when [`Limits::finish`] was over.
+    Cut,
+}
+
 /// Serves until `stop` resolves, then drains: unready, on for [`Limits::drain`] or until `stop_now` resolves, no
-/// further connections, and at most [`Limits::finish`] for the requests that are open. Returns how many connections
-/// had to be cut.
+/// further connections, and at most [`Limits::finish`] for the requests that are open.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -43,7 +51,7 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()>,
     stop_now: impl Future<Output = ()>,
-) -> usize {
+) -> End {
     let tls = TlsAcceptor::from(Arc::new(tls));
     let service = TowerToHyperService::new(routes::router(Arc::clone(&app)));
     let graceful = GracefulShutdown::new();
@@ -72,11 +80,10 @@ pub async fn serve(
         }
     }
     drop(listener);
-    let open = graceful.count();
-    tracing::info!(connections = open, "finishing");
+    tracing::info!(connections = graceful.count(), "finishing");
     match timeout(limits.finish, graceful.shutdown()).await {
-        Ok(()) => 0,
-        Err(_) => open,
+        Ok(()) => End::Finished,
+        Err(_) => End::Cut,
     }
 }
 

@@ -7,9 +7,9 @@ use axum::body::Body;
 use axum::http::Uri;
 use tokio::time::timeout_at;
 
+use super::App;
 use super::answer::Answer;
 use super::body::{self, Read};
-use super::App;
 use crate::duration;
 use crate::review::{Request, Response};
 use crate::telemetry::Endpoint;

@@ -32,7 +32,8 @@ impl Metrics {
     pub(crate) fn reviewed(&self, endpoint: Endpoint, outcome: Outcome, duration: Duration) {
         self.reviews[endpoint as usize][outcome as usize].fetch_add(1, Ordering::Relaxed);
         let durations = &self.durations[endpoint as usize];
-        let bucket = BUCKETS.iter().position(|bound| duration.as_secs_f64() <= *bound).unwrap_or(BUCKETS.len());
+        let bucket =
+            BUCKETS.iter().position(|bound| duration.as_secs_f64() <= *bound).unwrap_or(BUCKETS.len());
         durations.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         durations.microseconds.fetch_add(microseconds, Ordering::Relaxed);
@@ -60,7 +61,11 @@ impl Metrics {
         for endpoint in Endpoint::ALL {
             for outcome in Outcome::ALL {
                 let labels = format!("endpoint=\"{}\",outcome=\"{}\"", endpoint.as_str(), outcome.as_str());
-                page.sample("reviews_total", &labels, load(&self.reviews[endpoint as usize][outcome as usize]));
+                page.sample(
+                    "reviews_total",
+                    &labels,
+                    load(&self.reviews[endpoint as usize][outcome as usize]),
+                );
             }
         }
         page.metric("review_duration_seconds", "histogram", "Time from a request's headers to its answer.");
@@ -71,9 +76,17 @@ impl Metrics {
         for (code, count) in &*self.findings.lock().unwrap_or_else(PoisonError::into_inner) {
             page.sample("findings_total", &format!("code=\"{code}\""), count);
         }
-        page.metric("certificate_not_after_seconds", "gauge", "End of the serving certificate, in seconds since 1970.");
+        page.metric(
+            "certificate_not_after_seconds",
+            "gauge",
+            "End of the serving certificate, in seconds since 1970.",
+        );
         page.sample("certificate_not_after_seconds", "", certificate_end);
-        page.metric("certificate_changes_total", "counter", "Serving certificates taken into use after the first.");
+        page.metric(
+            "certificate_changes_total",
+            "counter",
+            "Serving certificates taken into use after the first.",
+        );
         page.sample("certificate_changes_total", "", load(&self.certificates));
         page.metric("certificate_refusals_total", "counter", "New serving certificates that were refused.");
         page.sample("certificate_refusals_total", "", load(&self.refused_certificates));

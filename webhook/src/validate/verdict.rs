@@ -65,11 +65,7 @@ fn line(finding: &Finding) -> String {
 }
 
 fn cause(finding: &Finding) -> Cause {
-    Cause {
-        reason: finding.rule.code.to_owned(),
-        message: explained(finding),
-        field: finding.path.clone(),
-    }
+    Cause { reason: finding.rule.code.to_owned(), message: explained(finding), field: finding.path.clone() }
 }
 
 fn explained(finding: &Finding) -> String {
