@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use netpol_certs::Resolver;
+use netpol_certs::{Leaf, Resolver};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,6 +28,9 @@ pub(super) struct Serve {
     listen: SocketAddr,
     #[command(flatten)]
     certificate: Certificate,
+    /// Write the authority's certificate of --self-signed here, for the webhook configuration's caBundle.
+    #[arg(long, value_name = "FILE", requires = "self_signed", conflicts_with = "cert_dir")]
+    ca_file: Option<PathBuf>,
     /// Look for a new certificate this often.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
     cert_refresh: Duration,
@@ -57,7 +60,7 @@ pub(super) struct Serve {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false, args = ["cert_dir", "self_signed"])]
+#[group(required = true, multiple = false)]
 struct Certificate {
     /// Serve tls.crt and tls.key of this directory; they are read again when they change.
     #[arg(long, value_name = "DIR")]
@@ -65,9 +68,6 @@ struct Certificate {
     /// Make an authority and a certificate for these names in memory: for trying out, with one replica.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = super::server_name)]
     self_signed: Vec<ServerName<'static>>,
-    /// Write the authority's certificate of --self-signed here, for the webhook configuration's caBundle.
-    #[arg(long, value_name = "FILE", requires = "self_signed", conflicts_with = "cert_dir")]
-    ca_file: Option<PathBuf>,
 }
 
 impl Serve {
@@ -79,9 +79,12 @@ impl Serve {
 
     async fn serve(self) -> anyhow::Result<ExitCode> {
         // First of all: a signal that comes while starting up must not be lost.
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let signals = Mutex::new(Signals::listen()?);
         let (source, leaf) = self.certificate.source()?;
+        if let (Some(file), Some(authority)) = (&self.ca_file, source.authority()) {
+            let written = std::fs::write(file, authority.certificate_pem());
+            written.with_context(|| format!("cannot write {}", file.display()))?;
+        }
         tracing::info!(names = ?leaf.names(), validity = %leaf.validity(), "serving certificate");
         let resolver = Arc::new(Resolver::new(leaf));
         let labeler = Labeler::new(self.default_deny, Exemptions::new(self.exempt_namespaces));
@@ -107,16 +110,11 @@ impl Serve {
 }
 
 impl Certificate {
-    fn source(&self) -> anyhow::Result<(Source, netpol_certs::Leaf)> {
-        let (source, leaf) = match &self.cert_dir {
-            Some(directory) => Source::directory(directory.clone())?,
-            None => Source::own(self.self_signed.clone())?,
-        };
-        if let (Some(file), Some(authority)) = (&self.ca_file, source.authority()) {
-            let written = std::fs::write(file, authority.certificate_pem());
-            written.with_context(|| format!("cannot write {}", file.display()))?;
+    fn source(self) -> Result<(Source, Leaf), netpol_certs::Error> {
+        match self.cert_dir {
+            Some(directory) => Source::directory(directory),
+            None => Source::own(self.self_signed),
         }
-        Ok((source, leaf))
     }
 }
 

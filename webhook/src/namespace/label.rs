@@ -7,6 +7,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use netpol_policy::model::DEFAULT_DENY_LABEL;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::exemption::Exemptions;
 use crate::review::{Operation, Request, Response, Status};
@@ -47,17 +48,17 @@ impl Labeler {
         if !request.kind.is("", "Namespace") || request.operation != Operation::Create || subresource {
             return Ok(allow);
         }
-        let namespace: Namespace = match request.object.map(|object| serde_json::from_str(object.get())) {
-            Some(Ok(namespace)) => namespace,
+        let metadata = match request.object.map(|object| Metadata::of_namespace(object.get())) {
+            Some(Ok(metadata)) => metadata,
             Some(Err(error)) => {
                 let status = Status::bad_request(format!("the Namespace cannot be read: {error}"));
                 return Ok(Response::deny(&request.uid, status));
             }
             None => return Ok(Response::deny(&request.uid, Status::bad_request("CREATE without an object"))),
         };
-        let decision = self.decide(&request.name, &namespace.metadata);
+        let decision = self.decide(&request.name, &metadata);
         let response = match decision.mode {
-            Some(mode) => allow.with_patch(&patch(&namespace.metadata, mode))?,
+            Some(mode) => allow.with_patch(&patch(&metadata, mode))?,
             None => allow,
         };
         Ok(response.with_warnings(decision.warning))
@@ -104,12 +105,6 @@ struct Decision {
 }
 
 /// The part of a Namespace that counts here.
-#[derive(Deserialize)]
-struct Namespace {
-    #[serde(default)]
-    metadata: Metadata,
-}
-
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Metadata {
@@ -117,6 +112,14 @@ struct Metadata {
     generate_name: String,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Metadata {
+    fn of_namespace(text: &str) -> serde_json::Result<Self> {
+        let mut object: Map<String, Value> = serde_json::from_str(text)?;
+        let metadata = object.remove("metadata").unwrap_or_default();
+        Self::deserialize(serde_json::from_value::<Map<String, Value>>(metadata)?)
+    }
 }
 
 fn unknown_value(place: &str, value: &str) -> String {

@@ -6,11 +6,14 @@ use serde::Serialize;
 
 use super::{API_VERSION, KIND};
 
-/// The API server may cut a warning beyond this many characters.
+/// The API server passes warnings on as they are while all of them together have at most this many characters.
+const WARNINGS_LENGTH: usize = 4096;
+
+/// Beyond that it cuts each of them to this many.
 const WARNING_LENGTH: usize = 256;
 
-/// The API server drops warnings once they are more than 4 KiB together; this many always fit.
-const WARNINGS: usize = 12;
+/// And drops the last ones if that is not enough; this many always fit.
+const WARNINGS: usize = 15;
 
 /// `AdmissionResponse`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -94,10 +97,19 @@ impl Response {
     #[must_use]
     pub fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
         self.warnings = warnings.into_iter().map(|warning| one_line(&warning)).collect();
+        let length: usize = self.warnings.iter().map(|warning| warning.chars().count()).sum();
+        if length <= WARNINGS_LENGTH {
+            return self;
+        }
         if self.warnings.len() > WARNINGS {
             let more = self.warnings.len() - (WARNINGS - 1);
             self.warnings.truncate(WARNINGS - 1);
             self.warnings.push(format!("and {more} more warnings; netpol-lint shows all of them"));
+        }
+        for warning in &mut self.warnings {
+            if warning.chars().count() > WARNING_LENGTH {
+                *warning = warning.chars().take(WARNING_LENGTH - 1).chain(['…']).collect();
+            }
         }
         self
     }
@@ -162,12 +174,8 @@ impl Status {
 
 /// A warning travels in an HTTP header: no line breaks or other control characters.
 fn one_line(text: &str) -> String {
-    let line = text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty());
-    let line = line.collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= WARNING_LENGTH {
-        return line;
-    }
-    line.chars().take(WARNING_LENGTH - 1).chain(['…']).collect()
+    let words = text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -203,9 +211,16 @@ mod tests {
 
     #[test]
     fn warnings_stay_within_what_the_api_server_keeps() {
-        let response = Response::allow("u").with_warnings((0..50).map(|_| "é".repeat(1000)));
-        assert_eq!(response.warnings.len(), WARNINGS);
-        assert!(response.warnings.iter().all(|warning| warning.chars().count() <= WARNING_LENGTH));
-        assert_eq!(response.warnings[WARNINGS - 1], "and 39 more warnings; netpol-lint shows all of them");
+        let warned = |count, length| {
+            let warnings = (0..count).map(|_| "é".repeat(length));
+            Response::allow("u").with_warnings(warnings).warnings
+        };
+        assert_eq!(warned(4, 1024), vec!["é".repeat(1024); 4]);
+        assert_eq!(warned(200, 20), vec!["é".repeat(20); 200]);
+        let cut = warned(50, 1000);
+        assert_eq!(cut.len(), WARNINGS);
+        assert!(cut.iter().map(|warning| warning.chars().count()).sum::<usize>() <= WARNINGS_LENGTH);
+        assert_eq!(cut[0], "é".repeat(WARNING_LENGTH - 1) + "…");
+        assert_eq!(cut[WARNINGS - 1], "and 36 more warnings; netpol-lint shows all of them");
     }
 }
