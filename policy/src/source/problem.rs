@@ -53,8 +53,12 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
-    /// Whether the API server refuses the object; the others it accepts and drops the field
-    /// (unless asked for strict field validation, as `kubectl` does by default).
+    /// Whether the API server refuses an object for it. The others it accepts and drops the field (unless asked for
+    /// strict field validation, as `kubectl` does by default).
+    ///
+    /// It is lenient with a few of these: it takes a null rule or port as an empty one, a null label value as an empty
+    /// text, and a policy type that is there twice. Whether a policy is refused is known by
+    /// [`PolicySource::model`](super::PolicySource::model).
     pub fn rejects(self) -> bool {
         !matches!(self, Self::UnknownField | Self::WrongDirectionField | Self::DuplicateKey)
     }

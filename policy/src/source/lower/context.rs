@@ -21,6 +21,15 @@ pub(in crate::source) struct Context {
     pub(in crate::source) rejected: bool,
 }
 
+/// What becomes of a null item, in which the API server reads a value with nothing in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::source) enum NullItems {
+    /// That value is fine.
+    Empty,
+    /// That value is invalid.
+    Refused,
+}
+
 /// The fields of a mapping.
 pub(in crate::source) struct Fields<'a, const N: usize> {
     /// In the order in which they were asked for.
@@ -125,6 +134,7 @@ impl Context {
         &mut self,
         node: Node<'a>,
         path: &Path<'_>,
+        null: NullItems,
         mut read: impl FnMut(&mut Self, Node<'a>, &Path<'_>) -> Option<T>,
     ) -> Option<List<T>> {
         let Kind::Sequence(style) = node.kind() else {
@@ -139,8 +149,9 @@ impl Context {
             let (span, shared) = (item.value.span(), item.value.shared().is_some());
             let value = if item.value.is_null() {
                 let place = item.dash.map_or(span, |dash| dash.to(span));
-                let problem = self.problem(ProblemKind::NullItem, place, &path, "this item is null");
+                let problem = self.remark(ProblemKind::NullItem, place, &path, "this item is null");
                 problem.help = Some("remove it, or indent what belongs to it below it".into());
+                self.rejected |= null == NullItems::Refused;
                 None
             } else {
                 read(self, item.value, &path)
@@ -175,7 +186,8 @@ impl Context {
         Some(Spanned::new(self.text(value, path)?, value.span()))
     }
 
-    /// Pairs of texts, such as labels. Values that are no texts are reported and left out.
+    /// Pairs of texts, such as labels. Values that are no texts are reported and left out, and so are all but the
+    /// last of equal keys.
     pub(in crate::source) fn pairs(
         &mut self,
         node: Node<'_>,
@@ -186,10 +198,17 @@ impl Context {
             self.wrong_type(node, path, "a mapping");
             return None;
         }
-        self.duplicate_keys(node, path);
+        // Of equal keys only the last counts, whatever the others are.
+        let mut last = HashMap::new();
+        if self.duplicate_keys(node, path) {
+            last.extend(node.entries().enumerate().map(|(index, entry)| (entry.key.key_text(), index)));
+        }
         let mut pairs = Vec::with_capacity(node.entries().len());
-        for entry in node.entries() {
+        for (index, entry) in node.entries().enumerate() {
             let key = entry.key.key_text();
+            if last.get(&key).is_some_and(|last| *last != index) {
+                continue;
+            }
             let path = path.field(&key);
             if let Some(value) = self.label_value(entry.value, &path, what) {
                 let key = Spanned::new(key.as_ref().into(), entry.key.span());
@@ -213,6 +232,13 @@ impl Context {
             self.wrong_type(node, path, "a text");
             return None;
         }
+        if node.is_null() {
+            let message =
+                format!("the value of this {what} is null, which the API server takes as an empty text");
+            let problem = self.remark(ProblemKind::NonStringLabel, node.span(), path, message);
+            problem.help = Some("write `\"\"` if it is meant to be empty".into());
+            return Some(Box::default());
+        }
         let message = format!("the value of a {what} must be a text, but YAML reads {}", describe(node));
         let problem = self.problem(ProblemKind::NonStringLabel, node.span(), path, message);
         problem.help = Some("put it in quotes".into());
@@ -233,27 +259,34 @@ impl Context {
         problem
     }
 
-    fn duplicate_keys(&mut self, node: Node<'_>, path: &Path<'_>) {
+    /// Reports keys that are there again, and says whether there are any.
+    fn duplicate_keys(&mut self, node: Node<'_>, path: &Path<'_>) -> bool {
         let entries = node.entries();
+        let mut found = false;
         // Most mappings are small, and comparing is cheaper than hashing.
         if entries.len() <= 8 {
             for (index, entry) in node.entries().enumerate().skip(1) {
                 let key = entry.key.key_text();
                 if let Some(first) = node.entries().take(index).find(|e| e.key.key_text() == key) {
                     self.duplicate_key(&key, entry.key.span(), first.key.span(), path);
+                    found = true;
                 }
             }
-            return;
+            return found;
         }
         let mut seen = HashMap::with_capacity(entries.len());
         for entry in entries {
             let key = entry.key.key_text();
             let span = entry.key.span();
             match seen.get(&key) {
-                Some(first) => self.duplicate_key(&key, span, *first, path),
+                Some(first) => {
+                    self.duplicate_key(&key, span, *first, path);
+                    found = true;
+                }
                 None => _ = seen.insert(key, span),
             }
         }
+        found
     }
 
     fn duplicate_key(&mut self, key: &str, again: Span, first: Span, path: &Path<'_>) {

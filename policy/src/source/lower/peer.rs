@@ -9,7 +9,7 @@ use crate::span::Span;
 use crate::syntax::Node;
 
 use super::address::{parse_address, parse_cidr};
-use super::context::Context;
+use super::context::{Context, NullItems};
 use super::path::Path;
 use super::selector::selector;
 
@@ -93,12 +93,22 @@ fn ip_block(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<Ip
     let except_path = path.field("except");
     let mut exceptions = Vec::new();
     let except = context.slot(except, |context, node| {
-        context.list(node, &except_path, |context, node, path| {
+        context.list(node, &except_path, NullItems::Refused, |context, node, path| {
             let text = context.text(node, path)?;
             if let Some(except) = checked_cidr(context, &text, node.span(), path) {
-                if let Some(Err(error)) = block.map(|block| IpBlock::new(block, [except])) {
-                    let problem =
-                        context.problem(ProblemKind::InvalidCidr, node.span(), path, error.to_string());
+                let inside = block.map_or(Ok(()), |block| IpBlock::new(block, [except]).map(|_| ()));
+                let length =
+                    |text: &str| text.rsplit('/').next().and_then(|length| length.parse::<u32>().ok());
+                let problem = match (inside, &cidr) {
+                    (Err(error), _) => Some(error.to_string()),
+                    // The API server compares lengths as written, also of an IPv4-mapped block.
+                    (Ok(()), Some(cidr)) if length(&text) <= length(&cidr.value) => {
+                        Some(format!("except {text} must be longer than {}", cidr.value))
+                    }
+                    _ => None,
+                };
+                if let Some(message) = problem {
+                    let problem = context.problem(ProblemKind::InvalidCidr, node.span(), path, message);
                     problem.related = cidr.as_ref().map(|cidr| cidr.span);
                 }
                 exceptions.push(except);

@@ -2,11 +2,11 @@
 
 use crate::model::{Direction, LabelSelector, NetworkPolicy, ObjectName, Peers, Ports, Rule};
 use crate::source::problem::ProblemKind;
-use crate::source::{Field, List, PolicySource, RuleSource, Slot, SpecSource};
+use crate::source::{Field, List, PolicySource, PortSource, RuleSource, Slot, SpecSource};
 use crate::span::{Span, Spanned};
 use crate::syntax::Node;
 
-use super::context::{Context, stray_field};
+use super::context::{Context, NullItems, stray_field};
 use super::metadata::metadata;
 use super::path::Path;
 use super::peer::{peer, peer_model};
@@ -89,10 +89,14 @@ fn spec_source(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option
     Some(SpecSource {
         pod_selector: context.slot(pods, |c, node| selector(c, node, &path.field("podSelector"))),
         ingress: context.slot(ingress, |c, node| {
-            c.list(node, &path.field("ingress"), |c, node, path| rule(c, node, path, Direction::Ingress))
+            c.list(node, &path.field("ingress"), NullItems::Empty, |c, node, path| {
+                rule(c, node, path, Direction::Ingress)
+            })
         }),
         egress: context.slot(egress, |c, node| {
-            c.list(node, &path.field("egress"), |c, node, path| rule(c, node, path, Direction::Egress))
+            c.list(node, &path.field("egress"), NullItems::Empty, |c, node, path| {
+                rule(c, node, path, Direction::Egress)
+            })
         }),
         policy_types: context.slot(types, |c, node| policy_types(c, node, &path.field("policyTypes"))),
         stray,
@@ -101,7 +105,7 @@ fn spec_source(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option
 
 fn policy_types(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<List<Box<str>>> {
     let mut seen: Vec<(Box<str>, Span)> = Vec::new();
-    let list = context.list(node, path, |context, node, path| {
+    let list = context.list(node, path, NullItems::Refused, |context, node, path| {
         let text = context.text(node, path)?;
         if !POLICY_TYPES.contains(&&*text) {
             let near = suggest::nearest(&text, POLICY_TYPES.into_iter());
@@ -141,9 +145,9 @@ fn rule(context: &mut Context, node: Node<'_>, path: &Path<'_>, direction: Direc
     let owner = format!("a rule of `{direction}`");
     Some(RuleSource {
         direction,
-        peers: context.slot(peers, |c, node| c.list(node, &path.field(right), peer)),
+        peers: context.slot(peers, |c, node| c.list(node, &path.field(right), NullItems::Refused, peer)),
         wrong_peers: wrong_peers.as_ref().map(stray_field),
-        ports: context.slot(ports, |c, node| c.list(node, &path.field("ports"), port)),
+        ports: context.slot(ports, |c, node| c.list(node, &path.field("ports"), NullItems::Empty, port)),
         stray: context.stray(&fields.stray, path, &owner, &[right, "ports"]),
     })
 }
@@ -178,12 +182,16 @@ fn model(name: ObjectName, spec: Option<&SpecSource>) -> Option<NetworkPolicy> {
     })
 }
 
+/// Items without a value are null here: those of the wrong shape are refused before. The API server reads an empty
+/// rule or port in them.
 fn rules(slot: &Slot<List<RuleSource>>) -> Option<Vec<Rule>> {
+    let nothing = PortSource::default();
     items(slot)
         .map(|rule| {
-            let rule = rule?;
+            let Some(rule) = rule else { return Some(Rule { peers: Peers::All, ports: Ports::All }) };
             let peers: Option<Vec<_>> = items(&rule.peers).map(|peer| peer_model(peer?)).collect();
-            let ports: Option<Vec<_>> = items(&rule.ports).map(|port| port_model(port?)).collect();
+            let ports: Option<Vec<_>> =
+                items(&rule.ports).map(|port| port_model(port.unwrap_or(&nothing))).collect();
             let (peers, ports) = (peers?, ports?);
             Some(Rule {
                 peers: if peers.is_empty() { Peers::All } else { Peers::Only(peers) },

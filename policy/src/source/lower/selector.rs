@@ -6,7 +6,7 @@ use crate::source::{Expression, SelectorSource};
 use crate::span::Span;
 use crate::syntax::Node;
 
-use super::context::Context;
+use super::context::{Context, NullItems};
 use super::metadata::label;
 use super::path::Path;
 use super::suggest;
@@ -32,7 +32,7 @@ pub(super) fn selector(context: &mut Context, node: Node<'_>, path: &Path<'_>) -
     }
     let expressions_path = path.field("matchExpressions");
     let match_expressions = context.slot(expressions, |context, node| {
-        context.list(node, &expressions_path, |context, node, path| {
+        context.list(node, &expressions_path, NullItems::Refused, |context, node, path| {
             let (expression, requirement) = expression(context, node, path)?;
             requirements.extend(requirement);
             Some(expression)
@@ -58,7 +58,9 @@ fn expression(
     let operator = context.text_field(operator, &path.field("operator"));
     let values_path = path.field("values");
     let values = context.slot(values, |context, node| {
-        context.list(node, &values_path, |context, node, path| context.label_value(node, path, "label"))
+        context.list(node, &values_path, NullItems::Empty, |context, node, path| {
+            context.label_value(node, path, "label")
+        })
     });
     let mut wrong = |span: Span, path: &Path<'_>, message: String| {
         context.problem(ProblemKind::InvalidSelector, span, path, message).help = None;
@@ -75,8 +77,8 @@ fn expression(
     };
     let mut checked_values = Vec::new();
     for (index, item) in values.value().iter().flat_map(|list| &list.items).enumerate() {
-        let Some(value) = &item.value else { continue };
-        match LabelValue::new(value) {
+        // A null one is an empty text; one of another type is reported.
+        match LabelValue::new(item.value.as_deref().unwrap_or_default()) {
             Ok(value) => checked_values.push(value),
             Err(error) => wrong(item.span, &values_path.index(index), error.to_string()),
         }
