@@ -2,6 +2,8 @@
 
 mod check;
 mod completions;
+mod given;
+mod reach;
 mod rule;
 mod rules;
 mod terminal;
@@ -29,6 +31,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Reach(reach::Args),
     Rule(rule::Args),
     Rules(rules::Args),
     Completions(completions::Args),
@@ -62,6 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let terminal = Terminal::of_process(cli.color);
     match cli.command {
         Command::Check(args) => check::run(&args, terminal),
+        Command::Reach(args) => reach::run(args, terminal),
         Command::Rule(args) => rule::run(&args, terminal),
         Command::Rules(args) => rules::run(&args),
         Command::Completions(args) => completions::run(&args),

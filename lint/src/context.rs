@@ -153,7 +153,7 @@ impl PeerAt<'_> {
 }
 
 /// From the dash to the first key; in flow style to the end when that is on the same line.
-fn head(file: &SourceFile, dash: Option<Span>, span: Span) -> Span {
+pub(crate) fn head(file: &SourceFile, dash: Option<Span>, span: Span) -> Span {
     let text = file.slice(span);
     let key = text.find([':', '\n', '\r']).unwrap_or(text.len());
     let line = text.find(['\n', '\r']).unwrap_or(text.len());

@@ -6,6 +6,7 @@
 //! - [`check_text`] looks at one text, [`check`] at many with everything they say about each other.
 //! - [`Rule`] and [`RULES`] are the catalogue; a rule's doc comment is its page.
 //! - [`fix`] applies what [`Fix`] suggests and proves that safe fixes change no meaning.
+//! - [`reach`] answers whether somebody reaches somebody, and why.
 //! - [`cli`] is the command `netpol-lint`.
 
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod fix;
 mod index;
 pub mod input;
 pub mod output;
+pub mod reach;
 mod registry;
 mod rule;
 mod rules;

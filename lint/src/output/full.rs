@@ -36,7 +36,7 @@ pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
-fn handler(look: Look) -> GraphicalReportHandler {
+pub(crate) fn handler(look: Look) -> GraphicalReportHandler {
     let characters = if look.unicode { ThemeCharacters::unicode() } else { ThemeCharacters::ascii() };
     let styles = if look.colour { ThemeStyles::ansi() } else { ThemeStyles::none() };
     GraphicalReportHandler::new_themed(GraphicalTheme { characters, styles })
@@ -63,7 +63,7 @@ struct Elsewhere<'a> {
 
 /// The text of a file with its name.
 #[derive(Debug)]
-struct Text<'a>(&'a SourceFile);
+pub(crate) struct Text<'a>(pub(crate) &'a SourceFile);
 
 impl<'a> Shown<'a> {
     fn of(report: &'a Report, finding: &'a Finding) -> Self {
@@ -174,7 +174,7 @@ impl SourceCode for Text<'_> {
     }
 }
 
-fn source_span(span: Span) -> SourceSpan {
+pub(crate) fn source_span(span: Span) -> SourceSpan {
     (span.start as usize, span.len()).into()
 }
 

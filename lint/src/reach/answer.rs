@@ -1,0 +1,137 @@
+//! The answer to a question.
+
+use netpol_policy::evaluate::{Connections, Endpoint, Evaluator, Flow, Isolation, Verdict};
+use netpol_policy::model::{Direction, Service, ServicePort, Traffic};
+
+use super::name::Named;
+use super::port::Ask;
+use super::route::Way;
+
+/// What was found out, way by way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<'c> {
+    /// The source's full name.
+    pub from: String,
+    /// The destination's full name.
+    pub to: String,
+    /// What was asked for; everything when `None`.
+    pub port: Option<Ask>,
+    /// The Service that was asked for.
+    pub service: Option<&'c Service>,
+    /// A Service of the destination's name, when the destination is a workload.
+    pub namesake: Option<&'c Service>,
+    /// One for each endpoint of a Service, and for each pair of addresses where these differ; never empty.
+    pub routes: Vec<Route<'c>>,
+}
+
+/// One way from the source to the destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route<'c> {
+    /// Who opens the connection.
+    pub source: Endpoint<'c>,
+    /// Where it arrives, after translation.
+    pub destination: Endpoint<'c>,
+    /// The port of the Service that leads there.
+    pub through: Option<&'c ServicePort>,
+    /// What was found out.
+    pub finding: Finding<'c>,
+}
+
+/// What was found out about one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding<'c> {
+    /// Some traffic was asked for.
+    Verdict(Traffic, Verdict<'c>),
+    /// Everything was asked for.
+    Connections {
+        /// What passes.
+        connections: Connections,
+        /// What isolates the source.
+        egress: Vec<Isolation<'c>>,
+        /// What isolates the destination.
+        ingress: Vec<Isolation<'c>>,
+    },
+}
+
+pub(super) fn answer<'c>(
+    evaluator: &Evaluator<'c>,
+    from: Named<'c>,
+    to: Named<'c>,
+    port: Option<Ask>,
+    ways: Vec<Way<'c>>,
+) -> Answer<'c> {
+    let mut routes: Vec<Route<'c>> = Vec::new();
+    for way in ways {
+        let route = Route {
+            source: way.source,
+            destination: way.destination,
+            through: way.through,
+            finding: finding(evaluator, &way),
+        };
+        // The same pods at their other addresses are worth a word only if the answer is another.
+        if !routes.iter().any(|known| known.says_the_same(&route)) {
+            routes.push(route);
+        }
+    }
+    let namesake = match to {
+        Named::Pod(pod) => evaluator.cluster().services.iter().find(|service| {
+            service.name.namespace == pod.name.namespace && service.name.name == pod.name.name
+        }),
+        _ => None,
+    };
+    let service = match to {
+        Named::Service(service) => Some(service),
+        _ => None,
+    };
+    Answer { from: from.to_string(), to: to.to_string(), port, service, namesake, routes }
+}
+
+fn finding<'c>(evaluator: &Evaluator<'c>, way: &Way<'c>) -> Finding<'c> {
+    let Some(traffic) = way.traffic else {
+        let isolation = |end: Endpoint<'c>, direction| {
+            end.as_pod().map(|pod| evaluator.isolation(pod, direction)).unwrap_or_default()
+        };
+        return Finding::Connections {
+            connections: evaluator.connections(way.source, way.destination),
+            egress: isolation(way.source, Direction::Egress),
+            ingress: isolation(way.destination, Direction::Ingress),
+        };
+    };
+    Finding::Verdict(traffic, evaluator.verdict(&Flow::new(way.source, way.destination, traffic)))
+}
+
+impl Answer<'_> {
+    /// Whether every way is open; where everything was asked for, whether something passes on every way.
+    pub fn allowed(&self) -> bool {
+        self.routes.iter().all(Route::allowed)
+    }
+
+    /// Number of ways that are open.
+    pub fn open(&self) -> usize {
+        self.routes.iter().filter(|route| route.allowed()).count()
+    }
+}
+
+impl Route<'_> {
+    /// Whether it is open; where everything was asked for, whether something passes.
+    pub fn allowed(&self) -> bool {
+        match &self.finding {
+            Finding::Verdict(_, verdict) => verdict.allowed(),
+            Finding::Connections { connections, .. } => !connections.is_none(),
+        }
+    }
+
+    /// The same endpoints, whatever their addresses.
+    pub(super) fn same_ends(&self, other: &Self) -> bool {
+        let same = |a: &Endpoint<'_>, b: &Endpoint<'_>| match (a.as_pod(), b.as_pod()) {
+            (Some(a), Some(b)) => a.name == b.name,
+            (None, None) => a.address() == b.address(),
+            _ => false,
+        };
+        same(&self.source, &other.source) && same(&self.destination, &other.destination)
+    }
+
+    fn says_the_same(&self, other: &Self) -> bool {
+        self.same_ends(other) && self.through == other.through && self.finding == other.finding
+    }
+}

@@ -1,0 +1,190 @@
+//! Names on the command line.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use netpol_policy::model::{Cluster, Pod, Service, WorkloadKind};
+use netpol_policy::source::nearest;
+use thiserror::Error;
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named<'c> {
+    Address(IpAddr),
+    Pod(&'c Pod),
+    Service(&'c Service),
+}
+
+/// A name that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NameError {
+    /// Nothing has that name.
+    #[error("there is no {what} `{name}`{}", hint(.near))]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// Names like it.
+        near: Vec<String>,
+    },
+    /// Several workloads have that name.
+    #[error("`{name}` can mean several things: write {}", .candidates.join(" or "))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// Full names of what it can mean.
+        candidates: Vec<String>,
+    },
+    /// A kind that runs no pods.
+    #[error(
+        "`{0}` is no kind that runs pods: use Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job or CronJob"
+    )]
+    Kind(String),
+    /// Too many slashes.
+    #[error("`{0}` is no name: write namespace/name, namespace/Kind/name or an address")]
+    Form(String),
+    /// The pod has ended.
+    #[error("pod `{0}` has ended: nobody opens a connection from it or to it")]
+    Finished(String),
+    /// A Service opens no connections.
+    #[error("`{0}` is a Service, which opens no connections: name one of the pods behind it")]
+    ServiceAsSource(String),
+}
+
+/// Who opens the connection.
+pub(super) fn source<'c>(cluster: &'c Cluster, text: &str, namespace: &str) -> Result<Named<'c>, NameError> {
+    match find(cluster, text, namespace, "pod or workload") {
+        Ok(Named::Service(service)) => Err(NameError::ServiceAsSource(service.name.to_string())),
+        other => other,
+    }
+}
+
+/// To whom it is opened. An address that is a Service's means the Service.
+pub(super) fn target<'c>(cluster: &'c Cluster, text: &str, namespace: &str) -> Result<Named<'c>, NameError> {
+    let named = find(cluster, text, namespace, "pod, workload or Service")?;
+    if let Named::Address(address) = named {
+        let has = |service: &&Service| {
+            service.cluster_addresses.contains(&address) || service.external_addresses.contains(&address)
+        };
+        return Ok(cluster.services.iter().find(has).map_or(named, Named::Service));
+    }
+    Ok(named)
+}
+
+fn find<'c>(
+    cluster: &'c Cluster,
+    text: &str,
+    default_namespace: &str,
+    what: &'static str,
+) -> Result<Named<'c>, NameError> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        // As it is on the wire.
+        return Ok(Named::Address(address.to_canonical()));
+    }
+    let parts: Vec<_> = text.split('/').collect();
+    let (namespace, kind, name) = match parts[..] {
+        [name] => (default_namespace, None, name),
+        // Namespaces are in lower case, kinds begin with a capital letter.
+        [kind, name] if kind.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            (default_namespace, Some(kind), name)
+        }
+        [namespace, name] => (namespace, None, name),
+        [namespace, kind, name] => (namespace, Some(kind), name),
+        _ => return Err(NameError::Form(text.to_owned())),
+    };
+    if name.is_empty() || namespace.is_empty() {
+        return Err(NameError::Form(text.to_owned()));
+    }
+    let service = || {
+        let mut services = cluster.services.iter();
+        services.find(|service| *service.name.namespace == *namespace && *service.name.name == *name)
+    };
+    let is_service = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("service"));
+    let kind = match kind {
+        Some(kind) if !is_service => Some(workload_kind(kind)?),
+        _ => None,
+    };
+    let named = |pod: &&Pod| {
+        *pod.name.namespace == *namespace
+            && *pod.name.name == *name
+            && kind.is_none_or(|kind| pod.name.kind == kind)
+    };
+    let pods: Vec<_> = if is_service { Vec::new() } else { cluster.pods.iter().filter(named).collect() };
+    let pod = match pods[..] {
+        [] => None,
+        [pod] => Some(pod),
+        // A pod of its own is meant before a template.
+        [..] => pods.iter().copied().find(|pod| pod.name.kind == WorkloadKind::Pod),
+    };
+    match pod {
+        Some(pod) if pod.finished => Err(NameError::Finished(pod.name.to_string())),
+        Some(pod) => Ok(Named::Pod(pod)),
+        None if !pods.is_empty() => Err(NameError::Ambiguous {
+            name: text.to_owned(),
+            candidates: pods.iter().map(|pod| pod.name.to_string()).collect(),
+        }),
+        None => match service().filter(|_| kind.is_none()) {
+            Some(service) => Ok(Named::Service(service)),
+            None => Err(NameError::Unknown {
+                what: if is_service { "Service" } else { what },
+                name: format!("{namespace}/{name}"),
+                near: near(cluster, namespace, name, what),
+            }),
+        },
+    }
+}
+
+fn workload_kind(kind: &str) -> Result<WorkloadKind, NameError> {
+    let mut kinds = WorkloadKind::ALL.into_iter();
+    let known = kinds.find(|known| known.as_str().eq_ignore_ascii_case(kind));
+    known.ok_or_else(|| NameError::Kind(kind.to_owned()))
+}
+
+/// The same name elsewhere, the nearest name, or else names of the namespace.
+fn near(cluster: &Cluster, namespace: &str, name: &str, what: &str) -> Vec<String> {
+    let pods = cluster.pods.iter().map(|pod| (&*pod.name.namespace, &*pod.name.name));
+    let services = cluster.services.iter().map(|service| (&*service.name.namespace, &*service.name.name));
+    let services = services.filter(|_| what.contains("Service"));
+    let mut all: Vec<_> = pods.chain(services).collect();
+    all.sort_unstable();
+    all.dedup();
+    let full = |(namespace, name): &(&str, &str)| format!("{namespace}/{name}");
+    let elsewhere: Vec<_> = all.iter().filter(|(_, other)| *other == name).map(full).collect();
+    if !elsewhere.is_empty() {
+        return elsewhere.into_iter().take(3).collect();
+    }
+    let names: Vec<_> = all.iter().map(full).collect();
+    let wanted = format!("{namespace}/{name}");
+    if let Some(near) = nearest(&wanted, names.iter().map(String::as_str)) {
+        return vec![near.to_owned()];
+    }
+    // A pod's generated name, or the beginning of one.
+    let alike = |(ns, other): &&(&str, &str)| {
+        *ns == namespace && (other.starts_with(name) || name.starts_with(other))
+    };
+    let alike: Vec<_> = all.iter().filter(alike).map(full).collect();
+    let there = || all.iter().filter(|(ns, _)| *ns == namespace).map(full).collect();
+    let mut near: Vec<String> = if alike.is_empty() { there() } else { alike };
+    near.truncate(5);
+    near
+}
+
+fn hint(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        [one] => format!(", did you mean `{one}`?"),
+        several => format!("; there are {}", several.join(", ")),
+    }
+}
+
+/// `ns/Kind/name`, or the address.
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Pod(pod) => write!(f, "{}", pod.name),
+            Self::Service(service) => write!(f, "{}/Service/{}", service.name.namespace, service.name.name),
+        }
+    }
+}
