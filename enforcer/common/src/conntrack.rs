@@ -31,6 +31,9 @@ pub struct FlowKey {
 #[repr(C)]
 pub struct Flow {
     /// By [`crate::Direction`] of the opening packet: the epoch at which it was last approved; 0: not opened from there.
+    ///
+    /// A flow that is revoked keeps its old epoch until it expires, so that its packets are not taken for those of a new flow
+    /// from the other side.
     pub approved: [u32; 2],
     /// In units of [`tick`].
     pub last_seen: u32,
@@ -46,6 +49,8 @@ pub const DEFERRED: u32 = 1 << 0;
 pub const SEEN_REPLY: u32 = 1 << 1;
 /// A TCP flow with FIN or RST.
 pub const CLOSING: u32 = 1 << 2;
+/// The last approval of a [`DEFERRED`] flow also covers replies: the backend was looked at.
+pub const ANSWERABLE: u32 = 1 << 3;
 
 /// The key of [`crate::maps::LINKS`]: where the packets of a deferred flow went after translation. Only the programs use it.
 ///

@@ -70,7 +70,7 @@ reasons! {
 
     /// The direction is isolated, and no rule allows it.
     NotAllowed = 32, "not-allowed";
-    /// The source address is not the pod's own.
+    /// The sender used an address that is not its own.
     Spoofed = 33, "spoofed";
     /// The link belongs to no pod that the agent knows yet.
     UnknownEndpoint = 34, "unknown-endpoint";

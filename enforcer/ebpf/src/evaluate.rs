@@ -112,6 +112,9 @@ pub fn open(
         if context.forwarded() && context.slot() == u32::from(endpoint.slot) {
             return verdict.answer(Reason::Itself);
         }
+        if endpoint.owns(&key.remote) {
+            return verdict.answer(Reason::Spoofed);
+        }
         if context.from_node(&key.remote) {
             return verdict.answer(Reason::Node);
         }

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::bpf_get_hash_recalc;
 use netpol_enforcer_common::{
     Direction,
     config::SKIP_UNISOLATED,
-    conntrack::{DEFERRED, Flow},
+    conntrack::{ANSWERABLE, DEFERRED, Flow},
     endpoint::{Endpoint, SET_NONE},
     reason::Reason,
 };
@@ -36,13 +36,16 @@ pub fn decide(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, dir
         return decide_untracked(context, endpoint, scratch, direction);
     }
     if let Some(flow) = flow::find(&question.key, context.config, context.now) {
+        let outward = matches!(direction, Direction::Egress);
         let own = packet.kind != kind::REPLY && flow::approved(flow, direction) == context.epoch;
-        if own || packet.kind != kind::OPENING && flow::approved(flow, direction.reverse()) == context.epoch {
+        let answer = packet.kind != kind::OPENING
+            && flow::approved(flow, direction.reverse()) == context.epoch
+            && (outward || flow.flags & (DEFERRED | ANSWERABLE) != DEFERRED);
+        if own || answer {
             let flags = flow::flags_after(flow.flags, packet, !own);
             flow::touch(flow, context.now, flags);
             question.verdict = Verdict::new();
-            question.verdict.defer =
-                own && matches!(direction, Direction::Egress) && flow.flags & DEFERRED != 0;
+            question.verdict.defer = own && outward && flow.flags & DEFERRED != 0;
             return question.verdict.answer(Reason::Established);
         }
         question.flow = *flow;
@@ -57,42 +60,34 @@ pub fn decide(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, dir
 fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, direction: Direction) -> bool {
     let Scratch { packet, question, .. } = scratch;
     let reverse = direction.reverse();
-    let tracked = question.flow.approved[0] | question.flow.approved[1] != 0;
+    let own = flow::approved(&question.flow, direction) != 0;
+    let answer = flow::approved(&question.flow, reverse) != 0;
 
-    // A reply, if the other side may still open the flow.
-    let mut answers = packet.kind != kind::OPENING && flow::approved(&question.flow, reverse) != 0;
-    // Towards the node everything passes at first, also what a translation then sends elsewhere. A connection
-    // from the node's address that is older than its entry would be judged there as if the pod had opened it.
-    if packet.kind == kind::MIDDLE && matches!(direction, Direction::Egress) && is_node(&question.key.remote)
-    {
-        answers = true;
-    }
-    if answers {
-        if open(context, endpoint, question, reverse, false) && question.verdict.track {
-            return remember(context, endpoint, packet, reverse, false, question);
+    if packet.kind != kind::OPENING {
+        // Towards the node everything passes at first, also what a translation then sends elsewhere. A connection
+        // from the node's address that is older than its entry would be judged there as if the pod had opened it.
+        let from_node = !own
+            && packet.kind == kind::MIDDLE
+            && matches!(direction, Direction::Egress)
+            && is_node(&question.key.remote);
+        if (answer || from_node) && open(context, endpoint, question, reverse, false) {
+            return !question.verdict.track || remember(context, endpoint, packet, reverse, false, question);
         }
-        if packet.kind == kind::MIDDLE && tracked && flow::approved(&question.flow, direction) == 0 {
-            // The other side opened this connection, and may no longer. Its entry stays: without it, this
-            // packet would be taken for one of a connection that the pod opened itself.
-            keep_revoked(context, question);
+        if answer && !own {
+            // The flow is revoked. If its packets could pass for a new one from the other side, it would go on.
             return false;
         }
-        flow::approve(&mut question.flow, reverse, 0);
     }
 
     if open(context, endpoint, question, direction, true) {
-        question.verdict.news = flow::approved(&question.flow, direction) == 0;
+        question.verdict.news = !own;
         if question.verdict.track && packet.kind != kind::REPLY {
             return remember(context, endpoint, packet, direction, true, question);
         }
         return true;
     }
 
-    if packet.kind == kind::MIDDLE && tracked {
-        keep_revoked(context, question);
-        return false;
-    }
-    if packet.kind == kind::MIDDLE && !answers {
+    if packet.kind == kind::MIDDLE && !own {
         // The entry was lost, or there never was one: perhaps the other side opened the connection.
         let denied = question.verdict;
         if open(context, endpoint, question, reverse, false) && question.verdict.track {
@@ -101,21 +96,7 @@ fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, di
         }
         question.verdict = denied;
     }
-    if tracked {
-        // What can't be removed is stale and stays so.
-        let _ = maps::CONNTRACK.remove(&question.key);
-    }
     false
-}
-
-/// Keeps a connection's entry, of an epoch that is over, as long as packets of it come: what was revoked must not be
-/// mistaken for a connection whose entry was lost.
-#[inline(always)]
-fn keep_revoked(context: &Context, question: &Question) {
-    if let Some(flow) = maps::CONNTRACK.get_ptr_mut(&question.key) {
-        let flow = unsafe { &mut *flow };
-        flow::touch(flow, context.now, flow.flags);
-    }
 }
 
 /// Writes down that a flow was approved.
@@ -132,11 +113,14 @@ fn remember(
     flow::approve(&mut flow, opened, context.epoch);
     flow.last_seen = context.now;
     flow.flags = flow::flags_after(flow.flags, packet, !present);
-    if matches!(opened, Direction::Egress) && present {
-        flow.flags &= !DEFERRED;
-        if question.verdict.defer {
-            flow.flags |= DEFERRED;
+    if matches!(opened, Direction::Egress) {
+        if !present {
+            flow.flags |= ANSWERABLE;
+        } else if question.verdict.defer {
+            flow.flags = flow.flags & !ANSWERABLE | DEFERRED;
             flow.hash = unsafe { bpf_get_hash_recalc(context.skb) };
+        } else {
+            flow.flags &= !(DEFERRED | ANSWERABLE);
         }
     }
     question.flow = flow;

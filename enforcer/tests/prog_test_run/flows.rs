@@ -5,7 +5,7 @@ use netpol_enforcer_common::{
 };
 
 use crate::{
-    lab::{EGRESS, GENERATION, INGRESS, NODE, OTHER, POD, POD6, REMOTE, REMOTE6},
+    lab::{self, EGRESS, GENERATION, INGRESS, NODE, OTHER, POD, POD6, REMOTE, REMOTE6},
     packets::{ACK, FIN, ICMP, RST, SYN, echo, ip, tcp, udp},
 };
 
@@ -89,6 +89,57 @@ fn a_change_revokes_and_keeps() {
     assert!(lab.send(&tcp((POD, 80), (OTHER, 1000), ACK)).passed());
     assert!(lab.receive(&tcp((OTHER, 1000), (POD, 80), ACK)).passed());
     assert!(lab.send(&udp((POD, 53), (OTHER, 1000))).passed());
+}
+
+#[test]
+fn a_revoked_flow_does_not_go_on_as_one_of_the_other_side() {
+    for outward in [true, false] {
+        let mut lab = lab!();
+        // Only one direction is isolated; in the other anything may be opened.
+        if outward {
+            lab.isolate(SET_NONE, EGRESS)
+        } else {
+            lab.isolate(INGRESS, SET_NONE)
+        }
+        let rule = if outward { ALL_OUT } else { ALL_IN };
+        lab.allow(rule);
+        let run = |lab: &mut lab::Lab, out: bool, packet: &[u8]| {
+            if out { lab.send(packet).passed() } else { lab.receive(packet).passed() }
+        };
+        let (pod, peer) = ((POD, 1000), (REMOTE, 80));
+        let toward = |out, flags| if out { tcp(pod, peer, flags) } else { tcp(peer, pod, flags) };
+        let datagram = |out| if out { udp(pod, peer) } else { udp(peer, pod) };
+        let request = |out| if out { echo(POD, REMOTE, 8, 1) } else { echo(REMOTE, POD, 8, 1) };
+        let answer = |out| if out { echo(POD, REMOTE, 0, 1) } else { echo(REMOTE, POD, 0, 1) };
+        for (first, second) in [
+            (toward(outward, SYN), toward(!outward, SYN | ACK)),
+            (datagram(outward), datagram(!outward)),
+            (request(outward), answer(!outward)),
+        ] {
+            assert!(run(&mut lab, outward, &first));
+            assert!(run(&mut lab, !outward, &second));
+        }
+        lab.disallow(rule);
+        lab.next_epoch();
+        for _ in 0..2 {
+            for packet in
+                [toward(!outward, ACK), toward(!outward, SYN | ACK), datagram(!outward), answer(!outward)]
+            {
+                assert!(!run(&mut lab, !outward, &packet), "{outward}: {packet:x?}");
+            }
+            for packet in [toward(outward, ACK), toward(outward, SYN), datagram(outward), request(outward)] {
+                assert!(!run(&mut lab, outward, &packet), "{outward}: {packet:x?}");
+            }
+        }
+        // A connection that the other side opens is another matter.
+        assert!(run(&mut lab, !outward, &toward(!outward, SYN)));
+        assert!(run(&mut lab, outward, &toward(outward, SYN | ACK)));
+        // And so is it when the policy allows the flow again.
+        lab.allow(rule);
+        lab.next_epoch();
+        assert!(run(&mut lab, !outward, &datagram(!outward)));
+        assert!(run(&mut lab, outward, &datagram(outward)));
+    }
 }
 
 #[test]

@@ -40,6 +40,17 @@ fn pods_reach_their_node() {
 }
 
 #[test]
+fn the_node_may_answer_a_pod_that_becomes_isolated() {
+    let mut lab = lab!();
+    assert!(lab.send(&udp((POD, 1000), (NODE, 53))).passed());
+    assert!(from_host(&mut lab, &udp((NODE, 53), (POD, 1000)), 0, 0));
+    lab.isolate(lab::INGRESS, lab::EGRESS);
+    lab.next_epoch();
+    assert!(from_host(&mut lab, &udp((NODE, 53), (POD, 1000)), 0, 0));
+    assert!(lab.send(&udp((POD, 1000), (NODE, 53))).passed());
+}
+
+#[test]
 fn a_pod_reaches_itself() {
     let mut lab = lab!();
     lab.isolate(lab::INGRESS, lab::EGRESS);

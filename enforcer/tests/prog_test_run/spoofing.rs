@@ -30,6 +30,15 @@ fn addresses() {
 }
 
 #[test]
+fn nobody_else_sends_from_the_pods_address() {
+    let mut lab = lab!();
+    for flags in [SYN, crate::packets::ACK] {
+        assert!(!lab.receive(&tcp((POD, 1), (POD, 80), flags)).passed());
+        assert_eq!(lab.reason(), Some(Reason::Spoofed));
+    }
+}
+
+#[test]
 fn mac_address() {
     let mut lab = lab!();
     let mut packet = tcp((POD, 1), (REMOTE, 80), SYN);
