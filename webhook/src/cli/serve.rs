@@ -1,6 +1,7 @@
 //! `netpol-webhook serve`.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,8 +24,8 @@ use crate::validate::Validator;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Where to listen.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
+    /// Where to listen. [::] is both IPv6 and IPv4, and IPv4 alone where there is no IPv6.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8443")]
     listen: SocketAddr,
     #[command(flatten)]
     certificate: Certificate,
@@ -91,8 +92,8 @@ impl Serve {
         let concurrent = usize::from(self.max_concurrent);
         let app = Arc::new(App::new(Validator::default(), labeler, Arc::clone(&resolver), concurrent));
         let tls = server::tls_config(resolver)?;
-        let listener = TcpListener::bind(self.listen).await;
-        let listener = listener.with_context(|| format!("cannot listen on {}", self.listen))?;
+        let listener =
+            bind(self.listen).await.with_context(|| format!("cannot listen on {}", self.listen))?;
         tracing::info!(address = %listener.local_addr()?, default_deny = self.default_deny.as_str(), "listening");
 
         let fresh = tokio::spawn(source.keep_fresh(Arc::clone(&app), self.cert_refresh));
@@ -115,6 +116,17 @@ impl Certificate {
             Some(directory) => Source::directory(directory),
             None => Source::own(self.self_signed),
         }
+    }
+}
+
+/// Listens; where the kernel has no IPv6, on IPv4 in the place of `[::]`.
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    match &listener {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        _ => listener,
     }
 }
 

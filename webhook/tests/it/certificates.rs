@@ -32,7 +32,7 @@ fn a_renewed_pair_is_served_without_a_restart() {
     );
     let files = directory.path().to_owned();
     let authority = std::fs::read_to_string(files.join("ca.crt")).unwrap();
-    let webhook = Webhook::with_directory(directory, Bundle::from_pem(&authority).unwrap());
+    let webhook = Webhook::with_directory(directory, Bundle::from_pem(&authority).unwrap(), &[]);
     let mut kept = webhook.client();
     assert_eq!(kept.get("/healthz").code, 200);
 

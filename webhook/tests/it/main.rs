@@ -4,6 +4,7 @@ mod agreement;
 mod certificates;
 mod ending;
 mod limits;
+mod manifests;
 mod mutate;
 mod pages;
 mod support;

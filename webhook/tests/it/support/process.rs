@@ -40,9 +40,10 @@ impl Webhook {
     }
 
     /// Starts one with the certificate of a directory.
-    pub(crate) fn with_directory(directory: TempDir, trust: Bundle) -> Self {
+    pub(crate) fn with_directory(directory: TempDir, trust: Bundle, arguments: &[&str]) -> Self {
         let path = directory.path().to_str().unwrap().to_owned();
-        let (child, logs, address) = spawn(&["--cert-dir", &path, "--cert-refresh", "50ms"]);
+        let (child, logs, address) =
+            spawn(&[&["--cert-dir", &path, "--cert-refresh", "50ms"], arguments].concat());
         Self { child, logs, address, trust, _directory: directory }
     }
 
