@@ -100,8 +100,9 @@ impl<'c> Index<'c> {
         let all = self.namespaces.keys().copied();
         let names: Vec<_> = all.filter(|name| self.namespace_matches(name, selector)).collect();
         // A selector that asks for nothing matches every namespace of the cluster, also those that were not given.
-        let asks =
-            selector.requirements().any(|requirement| matches!(requirement.operator(), "In" | "Exists"));
+        let asks = selector.requirements().any(|requirement| {
+            requirement.key().as_str() != METADATA_NAME && matches!(requirement.operator(), "In" | "Exists")
+        });
         MatchedNamespaces { complete: asks && !names.is_empty(), names }
     }
 

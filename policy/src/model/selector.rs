@@ -1,6 +1,5 @@
 //! Label selectors.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use thiserror::Error;
@@ -11,7 +10,10 @@ use super::label::{LabelKey, LabelValue, Labels};
 ///
 /// Normalised: sorted, without repetitions, and `matchLabels: {k: v}` is the same as `k In (v)`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct LabelSelector(BTreeSet<Requirement>);
+pub struct LabelSelector(
+    /// Sorted, each once. Most selectors have one requirement, for which a tree would be large.
+    Box<[Requirement]>,
+);
 
 /// One condition on the labels of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,8 +24,8 @@ pub struct Requirement {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Test {
-    In(BTreeSet<LabelValue>),
-    NotIn(BTreeSet<LabelValue>),
+    In(Box<[LabelValue]>),
+    NotIn(Box<[LabelValue]>),
     Exists,
     DoesNotExist,
 }
@@ -50,7 +52,7 @@ impl LabelSelector {
 
     /// The selector with these requirements.
     pub fn new(requirements: impl IntoIterator<Item = Requirement>) -> Self {
-        Self(requirements.into_iter().collect())
+        Self(sorted(requirements))
     }
 
     /// True when every object is selected because nothing is required.
@@ -77,7 +79,7 @@ impl LabelSelector {
 impl Requirement {
     /// The label must have this value, as in `matchLabels`.
     pub fn equals(key: LabelKey, value: LabelValue) -> Self {
-        Self { key, test: Test::In(BTreeSet::from([value])) }
+        Self { key, test: Test::In(Box::new([value])) }
     }
 
     /// A `matchExpressions` item.
@@ -86,11 +88,11 @@ impl Requirement {
         operator: &str,
         values: impl IntoIterator<Item = LabelValue>,
     ) -> Result<Self, SelectorError> {
-        let values: BTreeSet<_> = values.into_iter().collect();
-        let some = |name, values: BTreeSet<_>| {
+        let values = sorted(values);
+        let some = |name, values: Box<[_]>| {
             if values.is_empty() { Err(SelectorError::ValuesMissing(name)) } else { Ok(values) }
         };
-        let none = |name, values: &BTreeSet<_>| {
+        let none = |name, values: &[_]| {
             if values.is_empty() { Ok(()) } else { Err(SelectorError::ValuesGiven(name)) }
         };
         let test = match operator {
@@ -132,12 +134,19 @@ impl Requirement {
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);
         match &self.test {
-            Test::In(values) => value.is_some_and(|value| values.contains(value)),
-            Test::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Test::In(values) => value.is_some_and(|value| values.binary_search(value).is_ok()),
+            Test::NotIn(values) => value.is_none_or(|value| values.binary_search(value).is_err()),
             Test::Exists => value.is_some(),
             Test::DoesNotExist => value.is_none(),
         }
     }
+}
+
+fn sorted<T: Ord>(items: impl IntoIterator<Item = T>) -> Box<[T]> {
+    let mut items: Vec<T> = items.into_iter().collect();
+    items.sort();
+    items.dedup();
+    items.into_boxed_slice()
 }
 
 /// As `kubectl` writes it: `app=db,tier in (a,b),!old`; `*` for everything.
@@ -156,9 +165,8 @@ impl fmt::Display for LabelSelector {
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = &self.key;
-        let list = |values: &BTreeSet<LabelValue>| {
-            values.iter().map(LabelValue::as_str).collect::<Vec<_>>().join(",")
-        };
+        let list =
+            |values: &[LabelValue]| values.iter().map(LabelValue::as_str).collect::<Vec<_>>().join(",");
         match &self.test {
             Test::In(values) if values.len() == 1 => write!(f, "{key}={}", list(values)),
             Test::In(values) => write!(f, "{key} in ({})", list(values)),
