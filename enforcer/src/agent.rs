@@ -64,8 +64,11 @@ pub struct Agent {
     compiled_for: Option<(Arc<Cluster>, LocalNode)>,
     bound: BTreeMap<u32, WorkloadName>,
     disputed: BTreeSet<u32>,
+    /// Links that are or were pods', while they are there.
+    pod_links: BTreeSet<u32>,
     target: Option<Target>,
     report: Report,
+    published: Option<Report>,
     retry: bool,
     unbound_since: BTreeMap<u32, Instant>,
     next_collection: Instant,
@@ -110,8 +113,10 @@ impl Agent {
             compiled_for: None,
             bound: BTreeMap::new(),
             disputed: BTreeSet::new(),
+            pod_links: BTreeSet::new(),
             target: None,
             report,
+            published: None,
             retry: false,
             unbound_since: BTreeMap::new(),
             next_collection: Instant::now() + COLLECT,
@@ -123,6 +128,10 @@ impl Agent {
     /// # Errors
     /// When the kernel can't be asked any more. What was enforced stays enforced.
     pub fn run(mut self, events: &Receiver<Event>) -> Result<()> {
+        // Only pods' links have a program on ingress.
+        let pinned = self.hooks.pinned().context("listing what an earlier run left")?;
+        let on_ingress = pinned.iter().filter(|hook| hook.direction == Direction::Ingress);
+        self.pod_links = on_ingress.map(|hook| hook.link).collect();
         loop {
             match events.recv().context("all that could wake the agent has ended")? {
                 Event::Stop => return Ok(()),
@@ -136,6 +145,7 @@ impl Agent {
         }
         loop {
             self.reconcile()?;
+            self.collect_flows();
             match events.recv_timeout(self.patience()) {
                 Ok(event) => {
                     // A burst of events is one change.
@@ -148,7 +158,7 @@ impl Agent {
                         }
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.collect_flows(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     anyhow::bail!("all that could wake the agent has ended")
                 }
@@ -197,7 +207,14 @@ impl Agent {
     /// Looks at everything and brings the kernel up to date.
     fn reconcile(&mut self) -> Result<()> {
         let links = self.netlink.links().context("listing the node's links")?;
+        let present: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
+        self.pod_links.retain(|link| present.contains(link));
         let roles = roles(&links, &self.pod_addresses());
+        for (link, role) in links.iter().zip(&roles) {
+            if matches!(role, Role::Pod { addresses } if !addresses.is_empty()) {
+                self.pod_links.insert(link.index);
+            }
+        }
         let first = self.target.is_none();
         // A new veth is closed before its pod is known. Only at start it is the other way round: pods that run already
         // are not to be closed while their policies are compiled.
@@ -209,7 +226,9 @@ impl Agent {
             self.program(&cluster, &links, &bound);
             self.report_endpoints(&links, &bound);
         } else {
-            self.report.endpoints = unknown_endpoints(&links, &roles);
+            let pods = links.iter().zip(&roles).filter(|(_, role)| matches!(role, Role::Pod { .. }));
+            let bound = pods.map(|(link, _)| (link.index, Behind::Unknown)).collect();
+            self.report_endpoints(&links, &bound);
         }
         if first && self.cluster.is_some() {
             self.hook(&links, &roles);
@@ -229,7 +248,7 @@ impl Agent {
             let pods = cluster.pods.iter().filter(|pod| pod.is_subject() && here(&pod.node));
             known.extend(pods.flat_map(|pod| &pod.addresses));
         }
-        PodAddresses { ranges, known }
+        PodAddresses { ranges, known, links: self.pod_links.clone() }
     }
 
     /// Sees to it that every link has the programs that its role asks for, and no other has.
@@ -275,7 +294,11 @@ impl Agent {
                 problem,
             });
         }
-        match self.hooks.release_others(&wanted) {
+        // Before the first objects are read, roles are guesses: only what belongs to no link is removed then.
+        let synced = self.cluster.is_some();
+        let present: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
+        let keep = |hook: Hook| wanted.contains_key(&hook) || !synced && present.contains(&hook.link);
+        match self.hooks.release_others(keep) {
             Ok(released) => {
                 for hook in released {
                     log::info("program removed", &[("link", &hook.link), ("hook", &hook.direction)]);
@@ -457,6 +480,7 @@ impl Agent {
                 name: link.name.clone(),
                 state: match behind {
                     Behind::Pod(_) => "bound".into(),
+                    Behind::Unknown if record.is_some() => "adopted".into(),
                     Behind::Unknown => "unknown".into(),
                     Behind::Disputed(_) => "disputed".into(),
                 },
@@ -483,13 +507,12 @@ impl Agent {
     }
 
     fn publish(&mut self) {
-        if let Ok(written) = Report::read(&self.options.state_dir)
-            && written == self.report
-        {
+        if self.published.as_ref() == Some(&self.report) {
             return;
         }
-        if let Err(error) = self.report.write(&self.options.state_dir) {
-            log::warn("the state file can't be written", &[("error", &error)]);
+        match self.report.write(&self.options.state_dir) {
+            Ok(()) => self.published = Some(self.report.clone()),
+            Err(error) => log::warn("the state file can't be written", &[("error", &error)]),
         }
     }
 }
@@ -526,25 +549,4 @@ fn isolation_report(
         isolation.policies.iter().map(ToString::to_string).chain(label).collect()
     });
     IsolationReport { state: state.into(), set, policies }
-}
-
-fn unknown_endpoints(links: &[Link], roles: &[Role]) -> Vec<EndpointReport> {
-    let closed = || IsolationReport { state: "closed".into(), ..IsolationReport::default() };
-    links
-        .iter()
-        .zip(roles)
-        .filter_map(|(link, role)| match role {
-            Role::Pod { addresses } => Some(EndpointReport {
-                link: link.index,
-                name: link.name.clone(),
-                state: "unknown".into(),
-                pod: None,
-                addresses: addresses.clone(),
-                generation: None,
-                ingress: closed(),
-                egress: closed(),
-            }),
-            _ => None,
-        })
-        .collect()
 }

@@ -76,6 +76,9 @@ pub struct Run {
     /// Mount a BPF file system at --bpffs if there is none.
     #[arg(long)]
     pub mount_bpffs: bool,
+    /// Run although another program enforces NetworkPolicies on this node already.
+    #[arg(long)]
+    pub beside_others: bool,
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub log_format: Format,

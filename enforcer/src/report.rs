@@ -57,7 +57,7 @@ pub struct EndpointReport {
     pub link: u32,
     /// The interface name.
     pub name: String,
-    /// `bound`, `unknown` or `disputed`.
+    /// `bound`, `unknown`, `disputed`, or `adopted` from an earlier run while no objects could be read.
     pub state: String,
     /// The pod's namespace and name, when it is bound.
     pub pod: Option<String>,

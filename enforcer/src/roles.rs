@@ -42,6 +42,9 @@ pub struct PodAddresses {
     pub ranges: Vec<IpNet>,
     /// The addresses of pods that are known and not known to be on another node.
     pub known: BTreeSet<IpAddr>,
+    /// Links that were pods' before. They stay so until they are gone: a pod whose object is deleted goes on sending for
+    /// a moment, and nothing else takes over its link.
+    pub links: BTreeSet<u32>,
 }
 
 impl PodAddresses {
@@ -68,6 +71,10 @@ fn role(link: &Link, pods: &PodAddresses, pod_bridges: &BTreeSet<u32>) -> Role {
         LinkKind::Bridge if pod_bridges.contains(&link.index) => Role::Ignored(Reason::PodBridge),
         LinkKind::Veth if link.peer.is_some() => match peer(link, pods) {
             End::Pod(addresses) => Role::Pod { addresses },
+            End::Empty | End::Foreign if pods.links.contains(&link.index) => {
+                let addresses = link.peer.as_ref().and_then(|peer| peer.addresses.clone());
+                Role::Pod { addresses: addresses.unwrap_or_default() }
+            }
             // A pod being set up has no address yet. Its bridge gives it away, or, with ptp wiring, that there is
             // nothing to say otherwise. Containers on other bridges may need the network to get their address (DHCP).
             End::Empty if on_pod_bridge || (link.master.is_none() && !is_node_uplink(link, pods)) => {
@@ -165,6 +172,7 @@ mod tests {
         PodAddresses {
             ranges: vec!["10.244.1.0/24".parse().expect("a network")],
             known: BTreeSet::from(["192.168.9.9".parse().expect("an address")]),
+            links: BTreeSet::from([40]),
         }
     }
 
@@ -220,6 +228,14 @@ mod tests {
     fn a_known_pod_outside_the_range_counts() {
         let links = [on(veth(4, &["192.168.9.9", "fd00::9"]), 9), link(9, LinkKind::Bridge)];
         let expected = [pod(&["192.168.9.9", "fd00::9"]), Role::Ignored(Reason::PodBridge)];
+        assert_eq!(roles(&links, &pods()), expected);
+    }
+
+    #[test]
+    fn a_pod_whose_object_is_gone_is_still_a_pod() {
+        let links =
+            [on(veth(40, &["172.30.0.2"]), 9), on(veth(41, &["172.30.0.3"]), 9), link(9, LinkKind::Bridge)];
+        let expected = [pod(&["172.30.0.2"]), Role::Ignored(Reason::ForeignContainer), Role::Uplink];
         assert_eq!(roles(&links, &pods()), expected);
     }
 

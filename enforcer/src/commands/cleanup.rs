@@ -1,14 +1,18 @@
 //! `netpol-enforcer cleanup`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::cli::Places;
 use crate::kernel::Pins;
+use crate::lock;
 use crate::monitor;
 use crate::report::Report;
 
 /// Removes all programs and maps.
 pub(super) fn cleanup(places: &Places) -> Result<()> {
+    let Some(_lock) = lock::take(&places.state_dir)? else {
+        bail!("the agent runs: stop it first, it would attach its programs again");
+    };
     let pins = Pins::at(&places.bpffs);
     let (links, maps) = pins.remove_all()?;
     Report::remove(&places.state_dir).context("removing the state file")?;

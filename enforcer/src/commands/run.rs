@@ -1,8 +1,7 @@
 //! `netpol-enforcer run`.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, RwLock};
 use std::thread;
@@ -17,7 +16,7 @@ use crate::netlink::{self, Netlink};
 use crate::object::OBJECT;
 use crate::source::{Files, Source};
 use crate::tables::Programmer;
-use crate::{log, preflight, signal};
+use crate::{lock, log, others, preflight, signal};
 
 /// Runs the agent until it is told to stop.
 pub(super) fn run(run: Run) -> Result<()> {
@@ -30,8 +29,16 @@ pub(super) fn run(run: Run) -> Result<()> {
         None => host_name()?,
     };
     let state_dir = &run.places.state_dir;
-    fs::create_dir_all(state_dir).with_context(|| format!("creating {}", state_dir.display()))?;
-    let _lock = lock(state_dir)?;
+    let Some(_lock) = lock::take(state_dir)? else {
+        bail!(
+            "another agent runs with the state directory {}: stop it first, or give this one its own --state-dir and --bpffs",
+            state_dir.display()
+        );
+    };
+    let mut netlink = Netlink::open().context("opening a netlink socket")?;
+    if !run.beside_others {
+        refuse_others(&mut netlink)?;
+    }
 
     let mask = run.mark_mask.0;
     let settings = Settings {
@@ -65,7 +72,6 @@ pub(super) fn run(run: Run) -> Result<()> {
     })?;
 
     let options = Options { node, pod_ranges: run.pod_cidr, settings, state_dir: state_dir.clone() };
-    let netlink = Netlink::open().context("opening a netlink socket")?;
     let hooks = Hooks::new(pins);
     Agent::new(options, netlink, loaded, hooks, programmer, flows, view).run(&events)?;
     log::info("stopped", &[("enforcement", &"what is programmed stays enforced")]);
@@ -81,18 +87,18 @@ fn start_source(kind: SourceKind, manifests: Vec<std::path::PathBuf>, tell: Send
     Ok(())
 }
 
-/// Keeps a second agent from working on the same links with the same state.
-fn lock(state_dir: &Path) -> Result<File> {
-    let path = state_dir.join("lock");
-    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!(
-            "another agent runs with the state directory {}: stop it first, or give this one its own --state-dir and --bpffs",
-            state_dir.display()
-        ),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+/// Two enforcers on one node would each drop what it denies, and each would be blamed for the other's drops.
+fn refuse_others(netlink: &mut Netlink) -> Result<()> {
+    let links = netlink.links().context("listing the node's links")?;
+    if let Some(other) = others::find(&links) {
+        bail!(
+            "{} enforces NetworkPolicies on this node already (it made the interface {}): remove one of the two, or \
+             start this one with --beside-others",
+            other.enforcer,
+            other.interface
+        );
     }
+    Ok(())
 }
 
 fn host_name() -> Result<String> {

@@ -70,9 +70,12 @@ impl Hooks {
         Self { pins, attached: BTreeMap::new() }
     }
 
-    /// The hooks that have a program.
-    pub fn attached(&self) -> impl Iterator<Item = Hook> {
-        self.attached.keys().copied()
+    /// The hooks that have a pinned link, of this run or an earlier one.
+    ///
+    /// # Errors
+    /// When the pins can't be listed.
+    pub fn pinned(&self) -> Result<Vec<Hook>, HookError> {
+        Ok(self.pins.hooks()?)
     }
 
     /// Sees to it that a hook runs a program.
@@ -90,7 +93,7 @@ impl Hooks {
             return Ok(Attached::Before);
         }
         let classifier = loaded.program(program)?;
-        let outcome = match self.pinned(hook)? {
+        let outcome = match self.pinned_link(hook)? {
             Some(link) => match classifier.attach_to_link(link) {
                 Ok(id) => {
                     // Only our handle goes; the pin keeps the link.
@@ -109,17 +112,16 @@ impl Hooks {
         Ok(outcome)
     }
 
-    /// Removes the programs from all hooks but those wanted; hooks of interfaces that are gone are among them.
+    /// Removes the programs from all hooks but those to keep; hooks of interfaces that are gone are among them.
     ///
     /// # Errors
     /// When a pinned link can't be removed.
-    pub fn release_others(&mut self, wanted: &BTreeMap<Hook, &'static str>) -> Result<Vec<Hook>, HookError> {
-        let others: Vec<Hook> =
-            self.pins.hooks()?.into_iter().filter(|hook| !wanted.contains_key(hook)).collect();
+    pub fn release_others(&mut self, keep: impl Fn(Hook) -> bool) -> Result<Vec<Hook>, HookError> {
+        let others: Vec<Hook> = self.pins.hooks()?.into_iter().filter(|hook| !keep(*hook)).collect();
         for hook in &others {
             self.pins.remove_link(*hook)?;
         }
-        self.attached.retain(|hook, _| wanted.contains_key(hook));
+        self.attached.retain(|hook, _| keep(*hook));
         Ok(others)
     }
 
@@ -142,7 +144,7 @@ impl Hooks {
         Ok(Attached::New)
     }
 
-    fn pinned(&self, hook: Hook) -> Result<Option<SchedClassifierLink>, HookError> {
+    fn pinned_link(&self, hook: Hook) -> Result<Option<SchedClassifierLink>, HookError> {
         match PinnedLink::from_pin(self.pins.link(hook)) {
             Ok(link) => match SchedClassifierLink::try_from(FdLink::from(link)) {
                 Ok(link) => Ok(Some(link)),

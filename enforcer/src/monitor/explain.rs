@@ -64,10 +64,15 @@ fn judge(
         })
         .collect();
     notice.rule = match &decision {
-        Decision::Allowed { by, .. } => Some(format!("{} {by}", by.policy.name)),
+        Decision::Allowed { by, .. } => Some(format!("allowed by {} {by}", by.policy.name)),
         Decision::Denied { closest: Some(closest), .. } => {
             let lacks: Vec<String> = closest.lacks.iter().map(ToString::to_string).collect();
-            Some(format!("{} {} would need {}", closest.at.policy.name, closest.at, lacks.join(" and ")))
+            Some(format!(
+                "closest rule: {} {}, which would need {}",
+                closest.at.policy.name,
+                closest.at,
+                lacks.join(" and ")
+            ))
         }
         Decision::Denied { closest: None, .. } => Some("no rule allows anything in this direction".into()),
         Decision::Exempt(_) | Decision::NotIsolated => None,

@@ -71,12 +71,12 @@ mod tests {
             protocol: "TCP".into(),
             link: "veth1".into(),
             isolated_by: vec!["shop/db-test".into()],
-            rule: Some("shop/db-test spec.ingress[0] would need the label role=backend on the pod".into()),
+            rule: Some("closest rule: shop/db-test spec.ingress[0], which would need the label role=backend on the pod".into()),
         };
         let expected = "T DROP  ingress shop/web (10.0.0.2:40000) -> shop/db ([fd00::3]:3306) TCP: \
                         The direction is isolated, and no rule allows it.\n    \
                         shop/db is isolated by shop/db-test\n    \
-                        shop/db-test spec.ingress[0] would need the label role=backend on the pod";
+                        closest rule: shop/db-test spec.ingress[0], which would need the label role=backend on the pod";
         assert_eq!(text(&notice, false), expected);
     }
 }

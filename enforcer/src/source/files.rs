@@ -15,6 +15,7 @@ use netpol_policy::syntax::{self, LineIndex};
 use super::{Complaint, Source, Update};
 
 /// Manifests in directories and below them: files that end in `.yaml`, `.yml` or `.json`. A path may also be a single file.
+/// Links to files are followed, links to directories only where they are given as paths.
 ///
 /// Directories are looked at again every [`Files::INTERVAL`]; that sees editors that replace files and mounted ConfigMaps
 /// that swap a symbolic link alike, on every file system.
@@ -114,13 +115,17 @@ fn collect(path: &Path, given: bool, files: &mut Fingerprint) -> Result<(), Comp
         Err(error) => return Err(complain(&error)),
     };
     if metadata.is_dir() {
+        // Links to directories could lead round in circles.
+        if !given && path.is_symlink() {
+            return Ok(());
+        }
         for entry in fs::read_dir(path).map_err(|error| complain(&error))? {
             let entry = entry.map_err(|error| complain(&error))?;
             if !entry.file_name().as_encoded_bytes().starts_with(b".") {
                 collect(&entry.path(), false, files)?;
             }
         }
-    } else if given || is_manifest(path) {
+    } else if metadata.is_file() && (given || is_manifest(path)) {
         let stamp = FileStamp {
             inode: metadata.ino(),
             size: metadata.size(),

@@ -191,7 +191,8 @@ impl<T: Tables> Programmer<T> {
             let without = "an address of the node is not known to be its own";
             if fits(self.tables.set_node_address(address, present), without, outcome)? {
                 set_membership(&mut self.state.node_addresses, address, present);
-                outcome.changed = true;
+                // Every new veth brings an address of its own to the node. No flow was approved for the lack of it.
+                outcome.changed |= !present;
             }
         }
         Ok(())
