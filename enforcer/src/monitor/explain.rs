@@ -136,3 +136,84 @@ fn wall_clock(monotonic: u64) -> SystemTime {
         Duration::new(now.tv_sec.try_into().unwrap_or_default(), now.tv_nsec.try_into().unwrap_or_default());
     SystemTime::now() - now.saturating_sub(Duration::from_nanos(monotonic))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    const OBJECTS: &str = "\
+{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, labels: {app: web}}, status: {podIPs: [{ip: 10.0.0.2}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: db, namespace: shop, labels: {app: db}}, status: {podIPs: [{ip: 10.0.0.3}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress: [{from: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: 3306}]}]
+";
+
+    fn notice(reason: Reason, port: u16) -> Notice {
+        let manifest = netpol_policy::source::Manifest::read(OBJECTS, "default");
+        assert_eq!(manifest.errors, []);
+        let cluster = netpol_policy::source::cluster([&manifest]);
+        let db = cluster.pods.iter().find(|pod| &*pod.name.name == "db").expect("a pod").name.clone();
+        let view = View {
+            cluster: Some(Arc::new(cluster)),
+            generations: BTreeMap::from([(7, db)]),
+            links: BTreeMap::from([(4, "veth4".into())]),
+        };
+        let address = |text: &str| Address::from(text.parse::<IpAddr>().expect("an address"));
+        let event = Event {
+            time: 0,
+            generation: 7,
+            ifindex: 4,
+            set: 1,
+            identity: 1,
+            rule: 0,
+            epoch: 3,
+            length: 60,
+            source: address("10.0.0.2"),
+            destination: address("10.0.0.3"),
+            source_port: 40_000,
+            destination_port: port,
+            ether_type: 0x0800,
+            slot: 1,
+            protocol: 6,
+            direction: 0,
+            reason: reason as u8,
+            flags: 0,
+        };
+        explain(&event, &view)
+    }
+
+    #[test]
+    fn a_drop_names_what_came_closest() {
+        let notice = notice(Reason::NotAllowed, 22);
+        assert_eq!(notice.verdict, "drop");
+        assert_eq!(notice.pod.as_deref(), Some("shop/db"));
+        assert_eq!(notice.source.pod.as_deref(), Some("shop/web"));
+        assert_eq!(notice.link, "veth4");
+        assert_eq!(notice.isolated_by, ["shop/db"]);
+        let expected =
+            "closest rule: shop/db spec.ingress[0].from[0], which would need the port to be 3306/TCP";
+        assert_eq!(notice.rule.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn an_allowed_flow_names_its_rule() {
+        let notice = notice(Reason::Policy, 3306);
+        assert_eq!(notice.verdict, "allow");
+        assert_eq!(notice.rule.as_deref(), Some("allowed by shop/db spec.ingress[0].from[0]"));
+    }
+
+    #[test]
+    fn what_no_policy_decided_names_none() {
+        let notice = notice(Reason::Spoofed, 3306);
+        assert_eq!((notice.reason.as_str(), notice.isolated_by.len(), notice.rule), ("spoofed", 0, None));
+    }
+}

@@ -188,3 +188,86 @@ fn read_manifest(path: &Path) -> Result<Manifest, Vec<Complaint>> {
 
 /// Where objects without a namespace go, as `kubectl` has it.
 const DEFAULT_NAMESPACE: &str = "default";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{self, Receiver};
+
+    const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\n";
+    const POLICY: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n\
+                          metadata: {name: deny, namespace: shop}\nspec: {podSelector: {}}\n";
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn watch(paths: &[&Path]) -> Receiver<Update> {
+        let (send, updates) = mpsc::channel();
+        let files = Box::new(Files::new(paths.iter().map(|path| path.to_path_buf()).collect()));
+        thread::spawn(move || files.run(Box::new(move |update| send.send(update).is_ok())));
+        updates
+    }
+
+    /// The numbers of pods and policies of the next update, or the complaints.
+    fn next(updates: &Receiver<Update>) -> Result<(usize, usize), Vec<String>> {
+        match updates.recv_timeout(PATIENCE).expect("an update") {
+            Update::Cluster(cluster) => Ok((cluster.pods.len(), cluster.policies.len())),
+            Update::Refused(complaints) => Err(complaints.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    #[test]
+    fn edits_are_seen_and_wrong_ones_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = |name: &str| directory.path().join(name);
+        fs::write(file("pod.yaml"), POD).expect("written");
+        let updates = watch(&[directory.path()]);
+        assert_eq!(next(&updates), Ok((1, 0)));
+
+        fs::create_dir(file("below")).expect("created");
+        fs::write(file("below/policy.yml"), POLICY).expect("written");
+        fs::write(file("notes.txt"), "no: manifest: at: all").expect("written");
+        assert_eq!(next(&updates), Ok((1, 1)));
+
+        // As editors save: a new file takes the old one's name.
+        fs::write(file(".new"), POLICY.replace("podSelector: {}", "podSelector: {matchLabels: {app: -x}}"))
+            .expect("written");
+        fs::rename(file(".new"), file("below/policy.yml")).expect("renamed");
+        let complaints = next(&updates).expect_err("the label is wrong");
+        assert_eq!(complaints.len(), 1);
+        let place = format!("{}:4:", file("below/policy.yml").display());
+        assert!(complaints[0].starts_with(&place), "{}", complaints[0]);
+
+        fs::remove_file(file("below/policy.yml")).expect("removed");
+        assert_eq!(next(&updates), Ok((1, 0)));
+    }
+
+    #[test]
+    fn a_swapped_link_is_seen() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = |name: &str| directory.path().join(name);
+        // As a ConfigMap is mounted: files are links through `..data`, which is replaced as a whole.
+        for (version, text) in [("..1", POD), ("..2", POLICY)] {
+            fs::create_dir(file(version)).expect("created");
+            fs::write(file(version).join("all.yaml"), text).expect("written");
+        }
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, file(name)).expect("linked");
+        link("..1", "..data");
+        link("..data/all.yaml", "all.yaml");
+        let updates = watch(&[directory.path()]);
+        assert_eq!(next(&updates), Ok((1, 0)));
+        link("..2", "..data_tmp");
+        fs::rename(file("..data_tmp"), file("..data")).expect("renamed");
+        assert_eq!(next(&updates), Ok((0, 1)));
+    }
+
+    #[test]
+    fn a_missing_directory_is_a_complaint() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let missing = directory.path().join("none");
+        let updates = watch(&[&missing]);
+        let complaints = next(&updates).expect_err("there is nothing to read");
+        assert!(
+            complaints[0].starts_with(&format!("{}: can't be read", missing.display())),
+            "{complaints:?}"
+        );
+    }
+}
