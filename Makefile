@@ -29,7 +29,8 @@ demo-down: ## End a demo that KEEP=1 left running
 
 test: $(SETUP) ## Every test; with root on the real kernel, without it those say that they were skipped
 	@rm -f $(CHECKED)
-	NETPOL_SUMMARY=$(CHECKED) NETPOL_REQUIRE_ROOT=$(if $(ROOT),1,0) cargo test --workspace
+	NETPOL_SUMMARY=$(CHECKED) NETPOL_REQUIRE_ROOT=$(if $(ROOT),1,0) RUST_TEST_THREADS=$(or $(RUST_TEST_THREADS),4) \
+		cargo test --workspace
 	@echo; if [ -s $(CHECKED) ]; then sed 's/^/checked: /' $(CHECKED); \
 	else echo 'checked: no scenario and no flow on the real kernel: that needs root'; fi
 

@@ -88,7 +88,9 @@ fn predicted(enforced: &Enforced) -> Vec<(Flow, Family, Verdict)> {
     let mut predicted = Vec::new();
     for flow in flows {
         for family in Family::BOTH {
-            if let Some(verdict) = predict::verdict(running, &loaded.cluster, &flow, family) {
+            if let Some(verdict) =
+                predict::verdict(&running.cluster, &running.layout, &loaded.cluster, &flow, family)
+            {
                 predicted.push((flow.clone(), family, verdict));
             }
         }

@@ -2,9 +2,10 @@
 //!
 //! This is read on purpose by other code than the programs under test use; policies are not read here at all.
 
+pub mod layout;
 pub mod manifest;
 pub mod running;
-mod written;
+pub mod written;
 
 use std::collections::BTreeMap;
 

@@ -1,16 +1,16 @@
 //! A cluster that runs: its pods in a lab, its Services in the nodes' rules, its objects in a directory.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 
+use super::layout::{Layout, PodPlace};
 use super::{Cluster, ServiceObject, written};
-use crate::lab::address::{self, Pair};
+use crate::lab::address::Pair;
 use crate::lab::services::{self, Translation};
 use crate::lab::state_dir::StateDir;
-use crate::lab::{Lab, Shape};
+use crate::lab::{Lab, Pod, Shape};
 use crate::probe::server::Port;
 
 /// A cluster in a lab.
@@ -22,7 +22,8 @@ pub struct RunningCluster {
     pub lab: Lab,
     /// Everything of this cluster that is a file.
     pub files: StateDir,
-    service_numbers: BTreeMap<String, u8>,
+    /// Where its nodes, pods and Services are.
+    pub layout: Layout,
     manifests: PathBuf,
     policies: Vec<PathBuf>,
 }
@@ -34,12 +35,13 @@ impl RunningCluster {
     /// When the lab can't be built.
     pub fn new(shape: Shape) -> Result<Self> {
         let files = StateDir::new()?;
+        let nodes = shape.nodes.clone();
         let manifests = files.directory("manifests")?;
         let mut running = Self {
             cluster: Cluster::default(),
             lab: Lab::new(shape)?,
             files,
-            service_numbers: BTreeMap::new(),
+            layout: Layout { nodes, ..Layout::default() },
             manifests,
             policies: Vec::new(),
         };
@@ -73,16 +75,17 @@ impl RunningCluster {
             self.lab.add_pod(name, node, &ports.collect::<Vec<_>>())?;
         }
         self.cluster = cluster.clone();
+        let place = |pod: &Pod| PodPlace { address: pod.address, node: pod.node };
+        self.layout.pods = self.lab.pods.iter().map(|(name, pod)| (name.clone(), place(pod))).collect();
         for name in cluster.services.keys() {
-            let next = u8::try_from(self.service_numbers.len() + 10).context("at most 200 Services")?;
-            self.service_numbers.entry(name.clone()).or_insert(next);
+            self.layout.add_service(name)?;
         }
         let translations = cluster.services.values().flat_map(|service| self.translations(service));
         let translations = translations.collect::<Vec<_>>();
         for node in &self.lab.nodes {
             services::install(node, self.lab.shape.services, &translations)?;
         }
-        let list = written::list(cluster, &self.lab, |service| self.service_address(service));
+        let list = written::list(cluster, &self.layout);
         self.write("cluster.json", &serde_json::to_string_pretty(&list)?)
     }
 
@@ -92,7 +95,7 @@ impl RunningCluster {
     /// When there is no such Service.
     #[must_use]
     pub fn service_address(&self, key: &str) -> Pair {
-        address::service(self.service_numbers[key])
+        self.layout.services[key]
     }
 
     /// Makes these files the cluster's policies: name and text of each.

@@ -2,20 +2,21 @@
 
 use serde_json::{Value, json};
 
+use super::layout::{Layout, PodPlace};
 use super::{Cluster, PodObject, ServiceObject, TargetPort};
 use crate::lab::address::{Family, Pair};
-use crate::lab::{Lab, Pod};
 
 /// All objects of a running cluster as one `List`.
-pub(super) fn list(cluster: &Cluster, lab: &Lab, service_address: impl Fn(&str) -> Pair) -> Value {
+#[must_use]
+pub fn list(cluster: &Cluster, layout: &Layout) -> Value {
     let mut items = Vec::new();
-    items.extend(lab.nodes.iter().map(|node| {
+    items.extend(layout.nodes.iter().enumerate().map(|(node, name)| {
         json!({
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": { "name": node.name },
-            "spec": { "podCIDR": node.pod_ranges()[0], "podCIDRs": node.pod_ranges() },
-            "status": { "addresses": node.address().both().map(|a| json!({ "type": "InternalIP", "address": a })) },
+            "metadata": { "name": name },
+            "spec": { "podCIDR": layout.pod_ranges(node)[0], "podCIDRs": layout.pod_ranges(node) },
+            "status": { "addresses": layout.node_address(node).both().map(|a| json!({ "type": "InternalIP", "address": a })) },
         })
     }));
     items.extend(cluster.namespaces.iter().map(|(name, labels)| {
@@ -23,16 +24,15 @@ pub(super) fn list(cluster: &Cluster, lab: &Lab, service_address: impl Fn(&str) 
         labels.insert("kubernetes.io/metadata.name".into(), name.clone());
         json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } })
     }));
-    items.extend(cluster.pods.iter().map(|(key, object)| pod(object, &lab.pods[key], lab)));
+    items.extend(cluster.pods.iter().map(|(key, object)| pod(object, layout.pods[key], layout)));
     for (key, object) in &cluster.services {
-        items.push(service(object, service_address(key)));
-        items.extend(Family::BOTH.map(|family| endpoint_slice(cluster, object, lab, family)));
+        items.push(service(object, layout.services[key]));
+        items.extend(Family::BOTH.map(|family| endpoint_slice(cluster, object, layout, family)));
     }
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 
-fn pod(object: &PodObject, pod: &Pod, lab: &Lab) -> Value {
-    let node = &lab.nodes[pod.node];
+fn pod(object: &PodObject, place: PodPlace, layout: &Layout) -> Value {
     let ports = object.ports.iter().map(|port| {
         let mut declared =
             json!({ "containerPort": port.number, "protocol": port.transport.to_string().to_uppercase() });
@@ -46,14 +46,14 @@ fn pod(object: &PodObject, pod: &Pod, lab: &Lab) -> Value {
         "kind": "Pod",
         "metadata": { "name": object.name, "namespace": object.namespace, "labels": object.labels },
         "spec": {
-            "nodeName": node.name,
+            "nodeName": layout.nodes[place.node],
             "containers": [{ "name": "main", "image": "registry.k8s.io/pause:3.10", "ports": ports.collect::<Vec<_>>() }],
         },
         "status": {
             "phase": "Running",
-            "hostIP": node.address().v4,
-            "podIP": pod.address.v4,
-            "podIPs": pod.address.both().map(|ip| json!({ "ip": ip })),
+            "hostIP": layout.node_address(place.node).v4,
+            "podIP": place.address.v4,
+            "podIPs": place.address.both().map(|ip| json!({ "ip": ip })),
         },
     })
 }
@@ -91,7 +91,7 @@ fn service(object: &ServiceObject, address: Pair) -> Value {
     })
 }
 
-fn endpoint_slice(cluster: &Cluster, object: &ServiceObject, lab: &Lab, family: Family) -> Value {
+fn endpoint_slice(cluster: &Cluster, object: &ServiceObject, layout: &Layout, family: Family) -> Value {
     // A named target port may differ between pods; real clusters then have a slice per number. Nobody here needs that.
     let first = cluster.pods_behind(object).next().map(|(_, pod)| pod);
     let ports = object.ports.iter().filter_map(|port| {
@@ -100,11 +100,11 @@ fn endpoint_slice(cluster: &Cluster, object: &ServiceObject, lab: &Lab, family: 
         Some(json!({ "name": port_name(port.number), "protocol": protocol, "port": number }))
     });
     let endpoints = cluster.pods_behind(object).map(|(key, pod)| {
-        let running = &lab.pods[key];
+        let place = layout.pods[key];
         json!({
-            "addresses": [running.address.of(family)],
+            "addresses": [place.address.of(family)],
             "conditions": { "ready": true, "serving": true, "terminating": false },
-            "nodeName": lab.nodes[running.node].name,
+            "nodeName": layout.nodes[place.node],
             "targetRef": { "kind": "Pod", "namespace": pod.namespace, "name": pod.name },
         })
     });

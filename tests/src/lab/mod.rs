@@ -210,6 +210,7 @@ impl Lab {
         let address = address::pod(home.index, number);
         let mtu = if self.shape.between == Between::Vxlan { underlay::MTU_IN_VXLAN } else { 1500 };
         wiring::connect(&self.nodes[node], self.shape.wiring, &namespace, number, mtu)?;
+        namespace.run(|| wiring::wait_until_up(address, self.nodes[node].gateway()))?;
         let server = Server::start(&namespace, name, &address.both(), ports)?;
         self.pods.insert(name.to_owned(), Pod { namespace, address, node, server });
         Ok(&self.pods[name])

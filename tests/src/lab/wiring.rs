@@ -1,8 +1,12 @@
 //! Pods on their node: what the bridge and the ptp plugin do.
 
-use anyhow::Result;
+use std::net::UdpSocket;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::address::{self, POD_RANGE};
+use anyhow::{Result, ensure};
+
+use super::address::{self, Family, POD_RANGE, Pair};
 use super::netns::NetNs;
 use super::{Node, Wiring};
 
@@ -69,6 +73,28 @@ pub(super) fn connect(node: &Node, wiring: Wiring, pod: &NetNs, number: u8, mtu:
     in_pod.push(format!("route add default via {}", gateway.v4));
     in_pod.push(format!("route add ::/0 via {}", gateway.v6));
     pod.ip(&in_pod)
+}
+
+/// Waits until the pod's own addresses and its way to the node are there: the kernel installs them a moment after the pair
+/// is up. To be called inside the pod's namespace.
+pub(super) fn wait_until_up(own: Pair, gateway: Pair) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for family in Family::BOTH {
+        for to in [own, gateway] {
+            // Connecting a UDP socket looks up the route and sends nothing.
+            let routed = || UdpSocket::bind((own.of(family), 0))?.connect((to.of(family), 9));
+            while let Err(error) = routed() {
+                ensure!(
+                    Instant::now() < deadline,
+                    "{} has no way to {}: {error}",
+                    own.of(family),
+                    to.of(family)
+                );
+                thread::yield_now();
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The node's end of the pair that leads to pod `number`.

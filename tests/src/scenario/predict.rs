@@ -1,6 +1,5 @@
 //! What the evaluator says of a flow.
 
-use std::ffi::OsString;
 use std::fs;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -13,17 +12,18 @@ use netpol_policy::source::{self, Content, Manifest};
 
 use super::Verdict;
 use super::flow::{Destination, Flow, Source};
-use crate::cluster::running::RunningCluster;
+use crate::cluster;
+use crate::cluster::layout::Layout;
 use crate::lab::address::{self, Family};
 use crate::probe::server::{Port, Transport};
 
-/// The objects of a directory, as `policy/` reads them.
+/// Objects as `policy/` reads them.
 #[derive(Debug)]
 pub struct Loaded {
     /// What counts.
     pub cluster: Cluster,
     /// The names of files that can't be read, or hold a policy that is none.
-    pub refused: Vec<OsString>,
+    pub refused: Vec<String>,
 }
 
 /// Reads a directory of manifests.
@@ -34,13 +34,20 @@ pub fn load(directory: &Path) -> Result<Loaded> {
     let mut texts = Vec::new();
     for entry in fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))? {
         let entry = entry?;
-        texts.push((entry.file_name(), fs::read_to_string(entry.path())?));
+        texts.push((entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path())?));
     }
+    Ok(loaded(texts))
+}
+
+/// Reads texts: name and content of each.
+#[must_use]
+pub fn loaded<N: Into<String>>(texts: Vec<(N, String)>) -> Loaded {
+    let mut texts = texts.into_iter().map(|(name, text)| (name.into(), text)).collect::<Vec<(String, _)>>();
     texts.sort();
     let loaded = source::load(texts, "default");
     let refused =
         loaded.manifests.into_iter().filter(|(_, manifest)| is_refused(manifest)).map(|(name, _)| name);
-    Ok(Loaded { cluster: loaded.cluster, refused: refused.collect() })
+    Loaded { cluster: loaded.cluster, refused: refused.collect() }
 }
 
 fn is_refused(manifest: &Manifest) -> bool {
@@ -54,11 +61,18 @@ fn is_refused(manifest: &Manifest) -> bool {
 
 /// The evaluator's verdict; `None` for a Service whose endpoints don't share one, because chance decides there.
 ///
-/// `cluster` is what the programs under test read: the objects with their addresses, and the policies.
+/// `objects` and `layout` say where the flow goes; `cluster` is what the programs under test read: the objects with their
+/// addresses, and the policies.
 #[must_use]
-pub fn verdict(running: &RunningCluster, cluster: &Cluster, flow: &Flow, family: Family) -> Option<Verdict> {
+pub fn verdict(
+    objects: &cluster::Cluster,
+    layout: &Layout,
+    cluster: &Cluster,
+    flow: &Flow,
+    family: Family,
+) -> Option<Verdict> {
     let evaluator = Evaluator::new(cluster);
-    let legs = legs(running, flow, family);
+    let legs = legs(objects, layout, flow, family);
     let mut verdicts = legs.iter().map(|leg| {
         let traffic = traffic(leg.port);
         let destination = Endpoint::at(cluster, leg.to);
@@ -70,8 +84,7 @@ pub fn verdict(running: &RunningCluster, cluster: &Cluster, flow: &Flow, family:
         } else {
             decide(Endpoint::at(cluster, leg.arrives_from))
         };
-        let itself =
-            running.lab.pods.values().any(|pod| pod.address.of(family) == leg.from) && leg.from == leg.to;
+        let itself = layout.pods.values().any(|pod| pod.address.of(family) == leg.from) && leg.from == leg.to;
         let open = itself || (sender.egress.allows() && arrives.ingress.allows());
         if open { Verdict::Open } else { Verdict::Closed }
     });
@@ -88,13 +101,12 @@ struct Leg {
     port: Option<Port>,
 }
 
-fn legs(running: &RunningCluster, flow: &Flow, family: Family) -> Vec<Leg> {
-    let lab = &running.lab;
+fn legs(objects: &cluster::Cluster, layout: &Layout, flow: &Flow, family: Family) -> Vec<Leg> {
     let from = |to_pod: Option<&str>| match &flow.source {
-        Source::Pod(pod) => lab.pods[pod].address.of(family),
+        Source::Pod(pod) => layout.pods[pod].address.of(family),
         Source::Node => {
-            let node = to_pod.map_or(0, |pod| lab.pods[pod].node);
-            lab.nodes[node].address().of(family)
+            let node = to_pod.map_or(0, |pod| layout.pods[pod].node);
+            layout.node_address(node).of(family)
         }
         Source::Outside(number) => address::outside(9 + number).of(family),
     };
@@ -106,16 +118,16 @@ fn legs(running: &RunningCluster, flow: &Flow, family: Family) -> Vec<Leg> {
             vec![Leg { from, arrives_from: from, to, port }]
         }
         destination => {
-            let legs = flow.pods_behind(&running.cluster).into_iter().map(|(pod, port)| {
+            let legs = flow.pods_behind(objects).into_iter().map(|(pod, port)| {
                 let from = from(Some(&pod));
-                let to = lab.pods[&pod].address.of(family);
+                let to = layout.pods[&pod].address.of(family);
                 // A node port translates the source: the node's address in its own pod range arrives.
                 let first_node = match &flow.source {
-                    Source::Pod(source) => &lab.nodes[lab.pods[source].node],
-                    _ => &lab.nodes[0],
+                    Source::Pod(source) => layout.pods[source].node,
+                    _ => 0,
                 };
                 let translated = matches!(destination, Destination::NodePort(_)) && from != to;
-                let arrives_from = if translated { first_node.gateway().of(family) } else { from };
+                let arrives_from = if translated { layout.gateway(first_node).of(family) } else { from };
                 Leg { from, arrives_from, to, port }
             });
             legs.collect()
