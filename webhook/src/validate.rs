@@ -1,6 +1,7 @@
 //! NetworkPolicies, checked with the linter's rules before they are stored.
 
 mod verdict;
+mod written;
 
 use netpol_lint::{Finding, Selection, Severity, check_text};
 use serde_json::Value;
@@ -34,8 +35,15 @@ impl Validator {
             Some(Err(error)) => return bad(format!("the NetworkPolicy cannot be read: {error}")),
             None => return bad("no object to look at".to_owned()),
         };
-        let binding = request.operation == Operation::Create || changes(request, &object);
-        Verdict::new(request, &self.findings(request, object), binding)
+        let old = request.old_object.and_then(|old| serde_json::from_str::<Object>(old.get()).ok());
+        let binding = request.operation == Operation::Create || changes(&object, old.as_ref());
+        let written = written::manifest(&object, old.as_ref());
+        let stored = self.findings(request, object);
+        let mut written = written.map(|written| self.findings(request, written)).unwrap_or_default();
+        written.retain(|finding| {
+            !stored.iter().any(|known| known.rule == finding.rule && known.path == finding.path)
+        });
+        Verdict::new(request, &stored, &written, binding)
     }
 
     /// What the linter says about an object; the text is the one of [`document`].
@@ -59,12 +67,11 @@ fn document(request: &Request<'_>, mut object: Object) -> String {
 }
 
 /// Whether an update changes what the policy means.
-fn changes(request: &Request<'_>, object: &Object) -> bool {
+fn changes(object: &Object, old: Option<&Object>) -> bool {
     let going = object.get("metadata").and_then(|metadata| metadata.get("deletionTimestamp"));
     if going.is_some_and(|at| !at.is_null()) {
         return false;
     }
-    let old = request.old_object.and_then(|old| serde_json::from_str::<Object>(old.get()).ok());
     old.is_none_or(|old| old.get("spec") != object.get("spec"))
 }
 

@@ -24,7 +24,7 @@ use crate::validate::Validator;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Where to listen. [::] is both IPv6 and IPv4, and IPv4 alone where there is no IPv6.
+    /// Where to listen. `[::]` is both IPv6 and IPv4, and IPv4 alone where there is no IPv6.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "[::]:8443")]
     listen: SocketAddr,
     #[command(flatten)]

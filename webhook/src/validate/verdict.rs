@@ -23,12 +23,19 @@ impl Verdict {
         Self { response, codes: Vec::new() }
     }
 
-    /// Errors deny where they are binding, and warn where not; warnings warn; the rest is silent.
-    pub(super) fn new(request: &Request<'_>, findings: &[Finding], binding: bool) -> Self {
-        let codes = findings.iter().map(|finding| finding.rule.code).collect();
+    /// Errors in what is stored deny where they are binding, and warn where not; warnings warn; what was only written
+    /// warns too; the rest is silent.
+    pub(super) fn new(request: &Request<'_>, stored: &[Finding], written: &[Finding], binding: bool) -> Self {
+        let codes = stored.iter().chain(written).map(|finding| finding.rule.code).collect();
         let (refusing, others): (Vec<_>, Vec<_>) =
-            findings.iter().partition(|finding| binding && refuses(finding));
-        let warnings = others.into_iter().filter(|finding| finding.severity >= Severity::Warning).map(line);
+            stored.iter().partition(|finding| binding && refuses(finding));
+        let loud = |finding: &&Finding| finding.severity >= Severity::Warning;
+        let warnings = others.into_iter().filter(loud).map(line);
+        let written = written
+            .iter()
+            .filter(loud)
+            .map(|finding| format!("{} (in the manifest as applied)", line(finding)));
+        let warnings = warnings.chain(written);
         let response = match refusing.as_slice() {
             [] => Response::allow(&request.uid),
             refusing => Response::deny(&request.uid, status(request, refusing)),

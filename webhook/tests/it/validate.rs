@@ -127,3 +127,37 @@ fn an_object_is_judged_as_what_it_is_stored_as() {
     let response = validated(&webhook, &policy(GOOD), &json!({ "object": {} }));
     assert_eq!(response["allowed"], false, "{response}");
 }
+
+#[test]
+fn what_was_written_is_looked_at_where_kubectl_left_it() {
+    let webhook = Webhook::start(&[]);
+    // As the API server passes it on: the empty list is gone, the default is there.
+    let stored = "{podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [{protocol: TCP, port: 80}]}]}";
+    let applied = |spec: &str| {
+        let mut object = policy(stored);
+        let written = policy(spec).to_string();
+        object["metadata"]["annotations"] =
+            json!({ "kubectl.kubernetes.io/last-applied-configuration": written });
+        object
+    };
+    let open = applied("{podSelector: {}, ingress: [{from: [], ports: [{protocol: TCP, port: 80}]}]}");
+    let same = applied(stored);
+    let mut torn = open.clone();
+    torn["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = "{".into();
+    for (object, more, codes) in [
+        (&open, json!({}), &["NP106", "NP103"][..]),
+        (&open, json!({ "operation": "UPDATE", "oldObject": same }), &["NP106", "NP103"]),
+        // Said when it was applied; whoever changes the object otherwise didn't write it.
+        (&open, json!({ "operation": "UPDATE", "oldObject": open }), &[]),
+        (&same, json!({}), &[]),
+        (&torn, json!({}), &[]),
+    ] {
+        let response = validated(&webhook, object, &more);
+        assert_eq!(response["allowed"], true, "{response}");
+        let warnings =
+            response["warnings"].as_array().into_iter().flatten().map(|text| text.as_str().unwrap());
+        let warnings: Vec<_> = warnings.collect();
+        assert_eq!(warnings.iter().map(|text| &text[..5]).collect::<Vec<_>>(), codes, "{more}: {response}");
+        assert!(warnings.iter().all(|text| text.ends_with(" (in the manifest as applied)")), "{response}");
+    }
+}

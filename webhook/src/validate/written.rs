@@ -1,0 +1,26 @@
+//! The manifest that its author wrote, where `kubectl apply` left it behind.
+//!
+//! Before the API server asks a webhook it has dropped unknown fields and empty lists and filled in defaults: `from: []`,
+//! which lets everyone in, has become no `from`. `kubectl apply` keeps the manifest in an annotation, and there the
+//! rules about what was written still find it. The annotation says nothing about what is stored, and may be an old one
+//! (a backup that is restored), so it gives warnings and never a refusal.
+
+use serde_json::Value;
+
+use super::Object;
+
+/// Where `kubectl apply` leaves the manifest.
+const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The manifest of this request: none when there is no annotation, or when it is that of an earlier request.
+pub(super) fn manifest(object: &Object, old: Option<&Object>) -> Option<Object> {
+    let text = annotation(object)?;
+    if old.and_then(annotation) == Some(text) {
+        return None;
+    }
+    serde_json::from_str(text).ok()
+}
+
+fn annotation(object: &Object) -> Option<&str> {
+    object.get("metadata")?.get("annotations")?.get(ANNOTATION).and_then(Value::as_str)
+}
