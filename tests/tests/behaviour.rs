@@ -3,3 +3,4 @@
 mod lifecycle;
 mod packets;
 mod revocation;
+mod service_replies;
