@@ -8,6 +8,7 @@ use crate::context::{Context, Reporter};
 use crate::file::SourceFile;
 use crate::finding::{Finding, ObjectRef};
 use crate::index::Index;
+use crate::places::Places;
 use crate::rule::{Check, Rule};
 use crate::select::Selection;
 
@@ -42,7 +43,8 @@ fn default_namespace() -> Arc<str> {
 /// Checks many files beside everything that is known. The time is near-linear in the size of both.
 pub fn check(files: Vec<SourceFile>, index: &Index<'_>, selection: &Selection) -> Report {
     let rules: Vec<_> = selection.rules().collect();
-    let checker = Checker { index, selection, rules: &rules };
+    let places = Places::new(&files);
+    let checker = Checker { index, selection, rules: &rules, places: &places };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len() / 64 + 1);
     let size = files.len().div_ceil(threads).max(1);
     let findings = if threads == 1 {
@@ -67,6 +69,7 @@ pub(crate) struct Checker<'a> {
     pub(crate) index: &'a Index<'a>,
     pub(crate) selection: &'a Selection,
     pub(crate) rules: &'a [&'static Rule],
+    pub(crate) places: &'a Places<'a>,
 }
 
 impl Checker<'_> {
@@ -92,7 +95,8 @@ impl Checker<'_> {
                 namespace: policy.metadata.namespace.as_ref().map(|name| name.value.clone()),
                 name: policy.metadata.name.as_ref().map(|name| name.value.clone()),
             };
-            let context = Context { file, policy, index: self.index, selection: self.selection };
+            let Self { index, selection, places, .. } = self;
+            let context = Context { file, policy, index, selection, places };
             for rule in self.rules {
                 let Check::Policy(check) = rule.check else { continue };
                 let object = Some(object.clone());

@@ -1,12 +1,13 @@
 //! What a rule is given, and where it puts what it finds.
 
-use netpol_policy::model::Direction;
+use netpol_policy::model::{Direction, Pod};
 use netpol_policy::source::{Item, PeerSource, PolicySource, Problem, ProblemKind, RuleSource, SpecSource};
 use netpol_policy::span::Span;
 
 use crate::file::SourceFile;
 use crate::finding::{Finding, Fix, Label, ObjectRef, Place, Severity};
 use crate::index::Index;
+use crate::places::Places;
 use crate::rule::Rule;
 use crate::select::Selection;
 
@@ -20,6 +21,8 @@ pub struct Context<'a> {
     pub index: &'a Index<'a>,
     /// The rules that are on.
     pub selection: &'a Selection,
+    /// Where the workloads of the given files are.
+    pub places: &'a Places<'a>,
 }
 
 /// A rule of the policy with its place.
@@ -217,6 +220,14 @@ impl Finding {
     /// Another place in the same file.
     pub fn near(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
         self.related.push(Label { place: Place { file: self.place.file, span }, text: text.into() });
+        self
+    }
+
+    /// A workload, which may be in another file; nothing when no file that was given has it.
+    pub fn at_workload(&mut self, cx: &Context<'_>, pod: &Pod, text: impl Into<String>) -> &mut Self {
+        if let Some(place) = cx.places.of(&pod.name) {
+            self.related.push(Label { place, text: text.into() });
+        }
         self
     }
 

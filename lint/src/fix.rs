@@ -21,6 +21,7 @@ use crate::check::Checker;
 use crate::file::SourceFile;
 use crate::finding::{Applicability, Finding, Fix};
 use crate::index::Index;
+use crate::places::Places;
 use crate::rule::Rule;
 use crate::select::Selection;
 
@@ -56,7 +57,8 @@ pub fn fix_file(
     up_to: Applicability,
 ) -> FixedFile {
     let rules: Vec<_> = selection.rules().collect();
-    let checker = Checker { index, selection, rules: &rules };
+    let places = Places::default();
+    let checker = Checker { index, selection, rules: &rules, places: &places };
     let mut fixed =
         FixedFile { file: file.reread(file.text.to_string()), applied: Vec::new(), refused: Vec::new() };
     let mut seen = HashSet::from([hash(&file.text)]);

@@ -22,6 +22,8 @@ struct NamespaceIndex<'c> {
     pods: Vec<&'c Pod>,
     /// The pods that carry a label.
     by_label: HashMap<(&'c str, &'c str), Vec<u32>>,
+    /// The values that a label has, each once.
+    values: HashMap<&'c str, Vec<&'c str>>,
     /// Pods on the network of their node, which no selector matches.
     host_network: Vec<&'c Pod>,
 }
@@ -71,6 +73,19 @@ impl<'c> Index<'c> {
         selector: &'i LabelSelector,
     ) -> impl Iterator<Item = &'c Pod> + use<'i, 'c> {
         self.namespaces.get(namespace).into_iter().flat_map(|namespace| namespace.matching(selector))
+    }
+
+    /// The values that a label has on the pods of a namespace, each once.
+    pub fn label_values(&self, namespace: &str, key: &str) -> &[&'c str] {
+        let values = self.namespaces.get(namespace).and_then(|namespace| namespace.values.get(key));
+        values.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The first pod of a namespace with a label.
+    pub fn pod_with(&self, namespace: &str, key: &str, value: &str) -> Option<&'c Pod> {
+        let namespace = self.namespaces.get(namespace)?;
+        let ids = namespace.by_label.get(&(key, value))?;
+        ids.first().map(|id| namespace.pods[*id as usize])
     }
 
     /// The pods on their node's network that a selector would match if it could.
@@ -149,7 +164,12 @@ impl<'c> NamespaceIndex<'c> {
         let id = u32::try_from(self.pods.len()).expect("fewer pods than bytes of text");
         self.pods.push(pod);
         for (key, value) in &pod.labels {
-            self.by_label.entry((key.as_str(), value.as_str())).or_default().push(id);
+            let (key, value) = (key.as_str(), value.as_str());
+            let ids = self.by_label.entry((key, value)).or_default();
+            if ids.is_empty() {
+                self.values.entry(key).or_default().push(value);
+            }
+            ids.push(id);
         }
     }
 

@@ -31,12 +31,24 @@ impl Input {
         source::cluster(self.files.iter().map(|file| &file.manifest))
     }
 
-    /// The objects that say which pods a policy means. Files that hold nothing but policies, often the most, are passed
-    /// over, so this may lack policies.
+    /// The objects that say which pods a policy means, for [`crate::Index`].
+    ///
+    /// Files are often variants of one another: a base and its overlays, or samples that share names. So an object
+    /// doesn't replace the one of the same name in another file, as it does in [`Self::cluster`]; a selector that
+    /// matches one of them is fine. Policies are not in it.
     pub fn surroundings(&self) -> Cluster {
         let policy = |object: &Object| matches!(object.content, Content::Policy(_));
         let manifests = self.files.iter().map(|file| &file.manifest);
-        source::cluster(manifests.filter(|manifest| !manifest.objects.iter().all(policy)))
+        let mut all = Cluster::default();
+        for manifest in manifests.filter(|manifest| !manifest.objects.iter().all(policy)) {
+            let one = source::cluster([manifest]);
+            all.namespaces.extend(one.namespaces);
+            all.nodes.extend(one.nodes);
+            all.pods.extend(one.pods);
+            all.services.extend(one.services);
+            all.endpoint_slices.extend(one.endpoint_slices);
+        }
+        all
     }
 }
 

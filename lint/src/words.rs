@@ -1,5 +1,7 @@
 //! Words for messages.
 
+use std::collections::BTreeSet;
+
 use netpol_policy::model::{LabelSelector, METADATA_NAME, Pod};
 
 /// A namespace selector in words: `namespace shop`, `namespaces team=shop`, `every namespace`.
@@ -24,20 +26,14 @@ pub(crate) fn only_name(selector: &LabelSelector) -> Option<&str> {
     }
 }
 
-/// The names of some pods: `a, b and 3 more`; `none` when there are none.
+/// The names of some pods: `a, b and 3 more`; `none` when there are none. Variants of one pod count once.
 pub(crate) fn pod_names<'p>(pods: impl Iterator<Item = &'p Pod>) -> String {
-    let (mut names, mut more) = (Vec::new(), 0);
-    for pod in pods {
-        if names.len() < 3 {
-            names.push(pod.name.to_string());
-        } else {
-            more += 1;
-        }
-    }
-    match (names.len(), more) {
-        (0, _) => "none".to_owned(),
-        (_, 0) => list(&names),
-        _ => format!("{} and {more} more", names.join(", ")),
+    let names: BTreeSet<_> = pods.map(|pod| &pod.name).collect();
+    let shown: Vec<_> = names.iter().take(3).map(ToString::to_string).collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        4.. => format!("{} and {} more", shown.join(", "), names.len() - 3),
+        _ => list(&shown),
     }
 }
 

@@ -299,8 +299,28 @@ fn workloads_of_other_files_count() {
     let folder = folder(&[("pods.yaml", &pods.join("---\n")), ("split.yaml", SPLIT)]);
     let found = run(folder.path(), &["check", "--output-format", "concise"], "");
     insta::assert_snapshot!(found.out, @"split.yaml:18:9: NP101 error two peers (OR) where one (AND) was meant; as written: every pod of namespace office (office/Pod/backend and office/Pod/mail), and every app=backend pod of namespace shop (none); joined: only the app=backend pods of namespace office (office/Pod/backend)");
+    let list: Value =
+        serde_json::from_str(&run(folder.path(), &["check", "--output-format", "json"], "").out).unwrap();
+    let elsewhere = &list[0]["related"][1];
+    assert_eq!((&elsewhere["file"], &elsewhere["start"]["line"]), (&"pods.yaml".into(), &7.into()));
     let alone = run(folder.path(), &["check", "--output-format", "concise", "split.yaml"], "");
     assert!(alone.out.contains(" NP101 warning "), "{}", alone.out);
+}
+
+#[test]
+fn variants_of_a_workload_in_other_files_count_too() {
+    let pod = |app| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: db, namespace: shop, labels: {{app: {app}}}}}\n"
+        )
+    };
+    let (base, overlay, split) =
+        (pod("db"), pod("other"), SPLIT.replace("        - podSel", "          podSel"));
+    let folder = folder(&[("base/pod.yaml", &base), ("overlay/pod.yaml", &overlay), ("split.yaml", &split)]);
+    let found = run(folder.path(), &["check", "--output-format", "concise"], "");
+    assert_eq!((found.status, found.out.as_str()), (0, ""));
+    let found = run(folder.path(), &["check", "--output-format", "concise", "overlay", "split.yaml"], "");
+    assert!(found.out.contains("NP501"), "{}", found.out);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use netpol_policy::model::{Peer, PodNamespaces};
+use netpol_policy::model::{Direction, Peer, PodNamespaces};
 use netpol_policy::span::Span;
 
 use crate::context::{Context, PeerAt, Reporter};
@@ -67,16 +67,22 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
             PodNamespaces::Own => (format!("namespace {own}"), Some(own)),
             PodNamespaces::Selected(selector) => (words::namespaces(selector), words::only_name(selector)),
         };
+        let nobody = match at.rule.direction {
+            Direction::Ingress => "nobody",
+            Direction::Egress => "nothing",
+        };
         let finding = out.report(
             span(&at),
             at.path(),
-            format!("no pod of {place} has the labels {pods}: this peer allows nobody"),
+            format!("no pod of {place} has the labels {pods}: this peer allows {nobody}"),
         );
         finding.label("matches no pod");
         for other in others {
             finding.near(other, "the same peer");
         }
-        finding.help = single.and_then(|namespace| super::place::hint(cx, namespace, pods));
+        if let Some(hint) = single.and_then(|namespace| super::place::hint(cx, namespace, pods)) {
+            hint.tell(cx, finding);
+        }
         let Some(namespace) = single else { continue };
         let host_network = words::pod_names(cx.index.host_network_pods(namespace, pods));
         if host_network != "none" {

@@ -54,7 +54,9 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         ),
     );
     finding.label("selects no pod");
-    finding.help = super::place::hint(cx, namespace, selector);
+    if let Some(hint) = super::place::hint(cx, namespace, selector) {
+        hint.tell(cx, finding);
+    }
     let host_network = words::pod_names(cx.index.host_network_pods(namespace, selector));
     if host_network != "none" {
         finding.help(format!("{host_network} would match, but no policy isolates pods on the host network"));

@@ -1,10 +1,11 @@
 //! Where selectors stand, and what they may have meant.
 
-use netpol_policy::model::{LabelSelector, LabelValue};
+use netpol_policy::model::{LabelSelector, LabelValue, Pod};
 use netpol_policy::source::{self, Field, SelectorSource, Slot};
 use netpol_policy::span::Span;
 
 use crate::context::Context;
+use crate::finding::Finding;
 
 /// The labels of a selector that asks for labels only, else the whole selector.
 pub(super) fn of_selector(field: &Field<SelectorSource>) -> Span {
@@ -14,32 +15,57 @@ pub(super) fn of_selector(field: &Field<SelectorSource>) -> Span {
     }
 }
 
-/// What a selector that matches nothing in a namespace may have meant: a label value that is close to one that pods
-/// there have, or else which values they have.
-pub(super) fn hint(cx: &Context<'_>, namespace: &str, selector: &LabelSelector) -> Option<String> {
-    let everything = LabelSelector::everything();
+/// What a selector that matches nothing in a namespace may have meant.
+pub(super) struct Hint<'c> {
+    /// In words.
+    pub(super) text: String,
+    /// A pod that has the label that was probably meant.
+    pub(super) pod: Option<&'c Pod>,
+}
+
+/// More values than this are no choice to show, nor to look for a similar one in.
+const MANY_VALUES: usize = 500;
+
+/// Looks for a label value that is close to one that pods there have, or else says which values they have.
+pub(super) fn hint<'a>(cx: &Context<'a>, namespace: &str, selector: &LabelSelector) -> Option<Hint<'a>> {
+    let words = |text: String| Some(Hint { text, pod: None });
     for requirement in selector.requirements().filter(|requirement| requirement.operator() == "In") {
-        let key = requirement.key();
-        let values = || cx.index.pods(namespace, &everything).filter_map(|pod| pod.labels.get(key));
-        let wanted: Vec<_> = requirement.values().collect();
-        if wanted.iter().any(|value| values().any(|there| there == *value)) {
+        let key = requirement.key().as_str();
+        let there = cx.index.label_values(namespace, key);
+        let has = |value: &str| cx.index.pod_with(namespace, key, value).is_some();
+        if requirement.values().any(|value| has(value.as_str())) {
             continue;
         }
-        if values().next().is_none() {
-            return Some(format!("no workload of namespace {namespace} has a label `{key}`"));
+        if there.is_empty() {
+            return words(format!("no workload of namespace {namespace} has a label `{key}`"));
         }
-        let near =
-            wanted.iter().find_map(|value| source::nearest(value.as_str(), values().map(LabelValue::as_str)));
-        if let Some(near) = near {
-            return Some(format!("did you mean `{key}: {near}`?"));
+        if there.len() > MANY_VALUES {
+            return None;
         }
-        let mut there: Vec<_> = values().map(LabelValue::as_str).collect();
-        there.sort_unstable();
-        there.dedup();
-        let more = there.len().saturating_sub(5);
-        there.truncate(5);
+        let near = |value: &LabelValue| source::nearest(value.as_str(), there.iter().copied());
+        if let Some(near) = requirement.values().find_map(near) {
+            let pod = cx.index.pod_with(namespace, key, near);
+            return Some(Hint { text: format!("did you mean `{key}: {near}`?"), pod });
+        }
+        let mut sorted = there.to_vec();
+        sorted.sort_unstable();
+        let more = sorted.len().saturating_sub(5);
+        sorted.truncate(5);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        return Some(format!("workloads of namespace {namespace} have `{key}`: {}{more}", there.join(", ")));
+        return words(format!(
+            "workloads of namespace {namespace} have `{key}`: {}{more}",
+            sorted.join(", ")
+        ));
     }
     None
+}
+
+impl Hint<'_> {
+    /// Says it in a finding, with the pod's place where that is known.
+    pub(super) fn tell(&self, cx: &Context<'_>, finding: &mut Finding) {
+        finding.help(&self.text);
+        if let Some(pod) = self.pod {
+            finding.at_workload(cx, pod, "its pods have that label");
+        }
+    }
 }

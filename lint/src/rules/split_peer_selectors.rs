@@ -184,7 +184,8 @@ fn report_pair(cx: &Context<'_>, pair: &Pair<'_>, evidence: Evidence, out: &mut 
     let fix = edits
         .filter(|_| !shared)
         .map(|edits| Fix::changing("join the two items into one peer", edits).expecting(pair.joined(cx)));
-    out.report(pair.second.head(cx.file), pair.second.path(), message)
+    let finding = out.report(pair.second.head(cx.file), pair.second.path(), message);
+    finding
         .severity(evidence.severity())
         .label("this dash begins a second peer")
         .near(pair.first.head(cx.file), "the first peer")
@@ -193,6 +194,12 @@ fn report_pair(cx: &Context<'_>, pair: &Pair<'_>, evidence: Evidence, out: &mut 
             evidence.reason(&own)
         ))
         .fix(fix);
+    if evidence == Evidence::PodsElsewhere
+        && let Some(pod) =
+            cx.index.pods_of(&selected, evidence::own_namespace(cx), pods).and_then(|mut p| p.next())
+    {
+        finding.at_workload(cx, pod, "a pod that was meant");
+    }
 }
 
 /// A joined peer that matches nothing although each half alone would.
