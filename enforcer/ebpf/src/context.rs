@@ -1,6 +1,6 @@
 //! What a program knows besides the packet: settings, epoch, mark, time.
 
-use aya_ebpf::{bindings::__sk_buff, helpers::bpf_ktime_get_coarse_ns};
+use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
 use netpol_enforcer_common::{
     Address, bank_of,
     config::Config,
@@ -9,12 +9,15 @@ use netpol_enforcer_common::{
     mark,
 };
 
-use crate::maps;
+use crate::{
+    maps::{self, Find as _},
+    skb::Skb,
+};
 
 /// The surroundings of one packet.
 pub struct Context {
     /// The packet.
-    pub skb: *mut __sk_buff,
+    pub skb: Skb,
     /// The settings.
     pub config: &'static Config,
     /// Read once per packet, so that everything is looked up in the same bank.
@@ -30,16 +33,16 @@ pub struct Context {
 impl Context {
     /// `None` only if the settings' map could not be read, which can't happen.
     #[inline(always)]
-    pub fn new(skb: *mut __sk_buff) -> Option<Self> {
+    pub fn new(skb: Skb) -> Option<Self> {
         let config = maps::CONFIG.get(0)?;
         let epoch = *maps::EPOCH.get(0)?;
-        let (mark, ifindex) = unsafe { ((*skb).mark, (*skb).ifindex) };
         Some(Self {
             skb,
             config,
             epoch,
-            ifindex,
-            mark: mark::field(mark, config.mark_mask, config.mark_shift),
+            ifindex: skb.ifindex(),
+            mark: mark::field(skb.mark(), config.mark_mask, config.mark_shift),
+            // SAFETY: a helper without arguments.
             now: tick(unsafe { bpf_ktime_get_coarse_ns() }),
         })
     }
@@ -56,7 +59,7 @@ impl Context {
         if self.epoch == 0 {
             return None;
         }
-        unsafe { maps::ENDPOINTS.get(&ifindex) }
+        maps::ENDPOINTS.find(&ifindex)
     }
 
     /// The endpoint with a slot.
@@ -96,10 +99,8 @@ impl Context {
     /// Writes our field of the packet's mark.
     #[inline(always)]
     pub fn set_mark(&self, field: u32) {
-        unsafe {
-            let old = (*self.skb).mark;
-            (*self.skb).mark = mark::with_field(old, self.config.mark_mask, self.config.mark_shift, field);
-        }
+        let mark = self.skb.mark();
+        self.skb.set_mark(mark::with_field(mark, self.config.mark_mask, self.config.mark_shift, field));
     }
 
     /// Whether the node itself sent the packet: not a pod, not forwarded from elsewhere, and with an address of the node.
@@ -108,30 +109,12 @@ impl Context {
     /// `skb->sk`, which is set on packets that a bridge passes on from a local namespace.
     #[inline(always)]
     pub fn from_node(&self, source: &Address) -> bool {
-        !self.forwarded() && unsafe { (*self.skb).ingress_ifindex } == 0 && is_node(source)
-    }
-
-    /// The packet's `EtherType` in host byte order. On ingress the kernel takes it from the frame; a VLAN tag is taken off first.
-    #[inline(always)]
-    pub fn ether_type(&self) -> u16 {
-        u16::from_be(unsafe { (*self.skb).protocol } as u16)
-    }
-
-    /// Whether the packet had a VLAN tag.
-    #[inline(always)]
-    pub fn tagged(&self) -> bool {
-        unsafe { (*self.skb).vlan_present != 0 }
-    }
-
-    /// The packet's length in bytes.
-    #[inline(always)]
-    pub fn length(&self) -> u32 {
-        unsafe { (*self.skb).len }
+        !self.forwarded() && self.skb.ingress_ifindex() == 0 && is_node(source)
     }
 }
 
 /// Whether an address is this node's own.
 #[inline(always)]
 pub fn is_node(address: &Address) -> bool {
-    unsafe { maps::NODE_ADDRESSES.get(address) }.is_some()
+    maps::NODE_ADDRESSES.find(address).is_some()
 }

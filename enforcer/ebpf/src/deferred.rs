@@ -1,6 +1,5 @@
 //! The egress verdict that had to wait for the translation of the destination.
 
-use aya_ebpf::{bindings::__sk_buff, helpers::bpf_get_hash_recalc};
 use netpol_enforcer_common::{
     Direction,
     conntrack::{self, Flow, Link, LinkKey},
@@ -17,21 +16,23 @@ use crate::{
     flow, fragment,
     maps::{self, Scratch, scratch},
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse, part},
+    skb::Skb,
     telemetry::{Subject, conclude},
     track,
 };
 
 /// On a link that is no pod's. `offset`: the length of the link-layer header.
 #[inline(always)]
-pub fn run(skb: *mut __sk_buff, offset: u32) -> i32 {
+pub fn run(skb: Skb, offset: u32) -> i32 {
     let Some(context) = Context::new(skb) else { return PASS };
     // With no settings there is no mask, and nothing can have been marked.
     if !context.deferred() {
         return PASS;
     }
+    // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let packet = &mut scratch.packet;
-    packet.ether_type = context.ether_type();
+    packet.ether_type = skb.ether_type();
     let ip = matches!(packet.ether_type, ETHERTYPE_IPV4 | ETHERTYPE_IPV6);
     if !ip || !parse(skb, offset, packet) {
         let subject = Subject { generation: 0, slot: 0, direction: Direction::Egress as u8, flags: DEFERRED };
@@ -110,8 +111,7 @@ fn translated(context: &Context, endpoint: &Endpoint, packet: &mut Packet, quest
 /// Notes where the flow went, for the replies, which only show where it was sent.
 #[inline(always)]
 fn link(context: &Context, packet: &Packet, question: &Question) {
-    let key =
-        LinkKey { generation: question.key.generation, hash: unsafe { bpf_get_hash_recalc(context.skb) } };
+    let key = LinkKey { generation: question.key.generation, hash: context.skb.hash() };
     let link = Link {
         address: packet.destination,
         port: packet.destination_port,

@@ -13,7 +13,7 @@ use netpol_enforcer_common::{
 
 use crate::{
     context::{Context, is_node},
-    maps,
+    maps::{self, Find as _},
     packet::Packet,
 };
 
@@ -137,7 +137,7 @@ pub fn open(
             // A reply from a Service: its address says nothing, but the backend may be known.
             if question.flow.flags & DEFERRED != 0 {
                 let link = LinkKey { generation: key.generation, hash: question.flow.hash };
-                if let Some(link) = unsafe { maps::LINKS.get(&link) } {
+                if let Some(link) = maps::LINKS.find(&link) {
                     if endpoint.owns(&link.address) {
                         return verdict.answer(Reason::Itself);
                     }
@@ -163,7 +163,7 @@ pub fn open_translated(context: &Context, endpoint: &Endpoint, question: &mut Qu
 
 #[inline(always)]
 fn is_service(address: &Address, protocol: u8, port: u16) -> bool {
-    unsafe { maps::SERVICES.get(&ServiceKey::new(*address, protocol, port)) }.is_some()
+    maps::SERVICES.find(&ServiceKey::new(*address, protocol, port)).is_some()
 }
 
 /// Asks the verdict's set.
@@ -194,7 +194,7 @@ fn allowed(verdict: &mut Verdict, identity: u32, protocol: u8, port: u16) -> boo
 
 #[inline(always)]
 fn identity(bank: u32, address: &Address) -> u32 {
-    if let Some(identity) = unsafe { maps::IDENTITIES.get(&IdentityKey { bank, address: *address }) } {
+    if let Some(identity) = maps::IDENTITIES.find(&IdentityKey { bank, address: *address }) {
         return *identity;
     }
     let found = if address.is_v4() {

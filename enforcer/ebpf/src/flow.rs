@@ -38,6 +38,7 @@ pub fn key(generation: u32, packet: &Packet, direction: Direction) -> FlowKey {
 /// The flow with a key, unless it has expired.
 #[inline(always)]
 pub fn find(key: &FlowKey, config: &Config, now: u32) -> Option<&'static mut Flow> {
+    // SAFETY: the memory stays a flow's, though perhaps another's, for the run of the program; see `touch` for writes.
     let flow = unsafe { &mut *maps::CONNTRACK.get_ptr_mut(key)? };
     // Another CPU may have stamped it a moment after this one read the clock.
     let age = now.wrapping_sub(flow.last_seen) as i32;

@@ -8,7 +8,7 @@ use netpol_enforcer_common::{
 
 use crate::{
     context::Context,
-    maps,
+    maps::{self, Find as _},
     packet::{Packet, kind, part},
 };
 
@@ -42,7 +42,7 @@ pub fn resolve(context: &Context, generation: u32, packet: &mut Packet, directio
     if packet.kind == kind::BROKEN {
         return false;
     }
-    match unsafe { maps::FRAGMENTS.get(&key) } {
+    match maps::FRAGMENTS.find(&key) {
         Some(first) if (context.now.wrapping_sub(first.seen) as i32) <= LIFETIME as i32 => {
             packet.source_port = first.source_port;
             packet.destination_port = first.destination_port;

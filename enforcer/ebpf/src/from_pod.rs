@@ -1,6 +1,5 @@
 //! Packets from a pod: anti-spoofing, then egress, unless it has to wait for the translation of the destination.
 
-use aya_ebpf::bindings::__sk_buff;
 use netpol_enforcer_common::{
     Direction,
     config::UNKNOWN_ALLOW,
@@ -14,14 +13,16 @@ use crate::{
     context::{Context, is_node},
     maps::{Scratch, scratch},
     neighbour,
-    packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, kind, load_halves, parse},
+    packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, kind, parse},
+    skb::Skb,
     telemetry::{Subject, conclude},
     track,
 };
 
 #[inline(always)]
-pub fn run(skb: *mut __sk_buff) -> i32 {
+pub fn run(skb: Skb) -> i32 {
     let Some(context) = Context::new(skb) else { return DROP };
+    // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let mut subject = Subject { generation: 0, slot: 0, direction: Direction::Egress as u8, flags: 0 };
     match context.endpoint(context.ifindex) {
@@ -56,14 +57,14 @@ pub fn run(skb: *mut __sk_buff) -> i32 {
 fn known(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch) {
     let packet = &mut scratch.packet;
     let verdict = &mut scratch.question.verdict;
-    packet.ether_type = context.ether_type();
+    packet.ether_type = context.skb.ether_type();
     if endpoint.mac != [0; 6] {
-        let Some(mac) = load_halves::<3>(context.skb, 6) else { return verdict.set(Reason::Malformed) };
+        let Some(mac) = context.skb.load_halves::<3>(6) else { return verdict.set(Reason::Malformed) };
         if !neighbour::mac_is_own(mac, endpoint) {
             return verdict.set(Reason::Spoofed);
         }
     }
-    let tagged = context.tagged();
+    let tagged = context.skb.tagged();
     match packet.ether_type {
         ETHERTYPE_ARP if !tagged => {
             let own = neighbour::arp_is_own(context.skb, endpoint);
@@ -102,8 +103,8 @@ fn unknown(context: &Context, scratch: &mut Scratch) {
     } else {
         Reason::UnknownEndpoint
     });
-    packet.ether_type = context.ether_type();
-    if context.tagged() {
+    packet.ether_type = context.skb.ether_type();
+    if context.skb.tagged() {
         return;
     }
     match packet.ether_type {

@@ -13,6 +13,7 @@ mod from_pod;
 mod maps;
 mod neighbour;
 mod packet;
+mod skb;
 mod telemetry;
 mod to_pod;
 mod track;
@@ -27,25 +28,25 @@ const DROP: i32 = 2;
 /// Ingress of a pod's veth: packets from the pod.
 #[classifier]
 pub fn pod_ingress(ctx: TcContext) -> i32 {
-    from_pod::run(ctx.skb.skb)
+    from_pod::run(skb::Skb::new(&ctx))
 }
 
 /// Egress of a pod's veth: packets to the pod.
 #[classifier]
 pub fn pod_egress(ctx: TcContext) -> i32 {
-    to_pod::run(ctx.skb.skb)
+    to_pod::run(skb::Skb::new(&ctx))
 }
 
 /// Egress of any other link with an Ethernet header.
 #[classifier]
 pub fn uplink_egress(ctx: TcContext) -> i32 {
-    deferred::run(ctx.skb.skb, packet::ETHERNET_HEADER)
+    deferred::run(skb::Skb::new(&ctx), packet::ETHERNET_HEADER)
 }
 
 /// Egress of any other link without a link-layer header.
 #[classifier]
 pub fn uplink_egress_l3(ctx: TcContext) -> i32 {
-    deferred::run(ctx.skb.skb, 0)
+    deferred::run(skb::Skb::new(&ctx), 0)
 }
 
 #[panic_handler]
@@ -55,4 +56,4 @@ fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
 
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+static LICENSE: [u8; 11] = *b"Apache-2.0\0";

@@ -94,9 +94,32 @@ static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 /// To be called once in a program.
 #[inline(always)]
 pub unsafe fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: this CPU's own, and by the caller's promise not in use.
     let scratch = unsafe { &mut *SCRATCH.get_ptr_mut(0)? };
     scratch.packet = Packet::empty();
     scratch.question.verdict = Verdict::new();
     scratch.question.flow = Flow { approved: [0; 2], last_seen: 0, hash: 0, flags: 0 };
     Some(scratch)
+}
+
+/// Look-up without `unsafe` at every place.
+pub trait Find<K, V> {
+    /// The value under a key.
+    fn find(&self, key: &K) -> Option<&'static V>;
+}
+
+// SAFETY, for both: a value stays readable for the run of the program, under RCU. That another CPU may change it meanwhile does no harm
+// to integers of which each is read once.
+impl<K, V: 'static> Find<K, V> for HashMap<K, V> {
+    #[inline(always)]
+    fn find(&self, key: &K) -> Option<&'static V> {
+        self.get_ptr(key).map(|value| unsafe { &*value })
+    }
+}
+
+impl<K, V: 'static> Find<K, V> for LruHashMap<K, V> {
+    #[inline(always)]
+    fn find(&self, key: &K) -> Option<&'static V> {
+        self.get_ptr(key).map(|value| unsafe { &*value })
+    }
 }

@@ -1,14 +1,16 @@
 //! ARP and neighbour discovery: free of policy, but not of anti-spoofing.
 
-use aya_ebpf::bindings::__sk_buff;
 use netpol_enforcer_common::{Address, endpoint::Endpoint};
 
-use crate::packet::{ETHERNET_HEADER, Packet, load, load_halves};
+use crate::{
+    packet::{ETHERNET_HEADER, Packet},
+    skb::Skb,
+};
 
 /// Whether a pod may send this ARP packet: for Ethernet and IPv4, with its own address as the sender's, or none (a probe).
 #[inline(always)]
-pub fn arp_is_own(skb: *mut __sk_buff, endpoint: &Endpoint) -> bool {
-    let Some(halves) = load_halves::<14>(skb, ETHERNET_HEADER) else { return false };
+pub fn arp_is_own(skb: Skb, endpoint: &Endpoint) -> bool {
+    let Some(halves) = skb.load_halves::<14>(ETHERNET_HEADER) else { return false };
     if u16::from_be(halves[0]) != 1 || u16::from_be(halves[1]) != 0x0800 || u16::from_be(halves[2]) != 0x0604
     {
         return false;
@@ -30,14 +32,14 @@ pub fn mac_is_own(mac: [u16; 3], endpoint: &Endpoint) -> bool {
 /// Whether a pod may send this message of neighbour or multicast listener discovery. A pod is no router: it neither advertises
 /// itself as one nor redirects.
 #[inline(always)]
-pub fn discovery_is_own(skb: *mut __sk_buff, packet: &Packet, endpoint: &Endpoint) -> bool {
+pub fn discovery_is_own(skb: Skb, packet: &Packet, endpoint: &Endpoint) -> bool {
     let own = |address: &Address| address.is_v6_link_local() || endpoint.owns_v6(address);
     match packet.icmp_type {
         134 | 137 => false,
         136 => {
             own(&packet.source)
                 && packet.end >= packet.transport + 24
-                && load::<4>(skb, packet.transport + 8).is_some_and(|target| own(&Address(target)))
+                && skb.load::<4>(packet.transport + 8).is_some_and(|target| own(&Address(target)))
         }
         _ => packet.source.is_none() || own(&packet.source),
     }

@@ -1,7 +1,8 @@
 //! Parsing. Headers are copied out of the packet with `bpf_skb_load_bytes`, which also reads packets whose headers are not linear.
 
-use aya_ebpf::{bindings::__sk_buff, helpers::bpf_skb_load_bytes};
 use netpol_enforcer_common::{Address, reason::Reason};
+
+use crate::skb::Skb;
 
 /// The length of an Ethernet header.
 pub const ETHERNET_HEADER: u32 = 14;
@@ -20,13 +21,13 @@ pub const SCTP: u8 = 132;
 
 /// What a packet can be to a flow.
 pub mod kind {
-    /// May open a flow or belong to one: UDP, SCTP, everything without a notion of a connection.
+    /// May open a flow or belong to one: UDP, everything without a notion of a connection.
     pub const EITHER: u8 = 0;
-    /// Opens a flow and is never a reply: TCP with SYN only, an echo request.
+    /// Opens a flow and is never a reply: TCP with SYN only, SCTP's INIT, an echo request.
     pub const OPENING: u8 = 1;
     /// TCP within a connection that is open.
     pub const MIDDLE: u8 = 2;
-    /// Never opens a flow: TCP with SYN and ACK, an echo reply.
+    /// Never opens a flow: TCP with SYN and ACK, SCTP's INIT ACK, an echo reply.
     pub const REPLY: u8 = 3;
     /// An ICMP error; the flow it belongs to is in its payload.
     pub const ERROR: u8 = 4;
@@ -118,23 +119,6 @@ impl Packet {
     }
 }
 
-/// Copies `N` words from the packet.
-#[inline(always)]
-pub fn load<const N: usize>(skb: *mut __sk_buff, offset: u32) -> Option<[u32; N]> {
-    let mut words = [0u32; N];
-    let result = unsafe { bpf_skb_load_bytes(skb.cast(), offset, words.as_mut_ptr().cast(), (N * 4) as u32) };
-    (result == 0).then_some(words)
-}
-
-/// Copies `N` half-words from the packet.
-#[inline(always)]
-pub fn load_halves<const N: usize>(skb: *mut __sk_buff, offset: u32) -> Option<[u16; N]> {
-    let mut halves = [0u16; N];
-    let result =
-        unsafe { bpf_skb_load_bytes(skb.cast(), offset, halves.as_mut_ptr().cast(), (N * 2) as u32) };
-    (result == 0).then_some(halves)
-}
-
 /// The byte at an index of a word that was loaded from the packet.
 #[inline(always)]
 const fn byte(word: u32, index: u32) -> u8 {
@@ -157,8 +141,8 @@ const fn low(word: u32) -> u16 {
 ///
 /// A bad transport header is not an error here, but makes the packet [`kind::BROKEN`].
 #[inline(always)]
-pub fn parse(skb: *mut __sk_buff, offset: u32, packet: &mut Packet) -> bool {
-    let end = unsafe { (*skb).len };
+pub fn parse(skb: Skb, offset: u32, packet: &mut Packet) -> bool {
+    let end = skb.length();
     if !network(skb, offset, end, packet) {
         return false;
     }
@@ -170,7 +154,7 @@ pub fn parse(skb: *mut __sk_buff, offset: u32, packet: &mut Packet) -> bool {
 
 /// Parses the packet within an ICMP error. False: it can't be told to which flow it belongs.
 #[inline(always)]
-pub fn parse_inner(skb: *mut __sk_buff, outer: &Packet, inner: &mut Packet) -> bool {
+pub fn parse_inner(skb: Skb, outer: &Packet, inner: &mut Packet) -> bool {
     inner.ether_type = outer.ether_type;
     if !network(skb, outer.transport + 8, u32::MAX, inner) {
         return false;
@@ -179,7 +163,7 @@ pub fn parse_inner(skb: *mut __sk_buff, outer: &Packet, inner: &mut Packet) -> b
         return false;
     }
     // Only eight bytes of the transport header need be there.
-    let Some(words) = load::<2>(skb, inner.transport) else { return false };
+    let Some(words) = skb.load::<2>(inner.transport) else { return false };
     if Packet::has_ports(inner.protocol) {
         inner.source_port = high(words[0]);
         inner.destination_port = low(words[0]);
@@ -192,7 +176,7 @@ pub fn parse_inner(skb: *mut __sk_buff, outer: &Packet, inner: &mut Packet) -> b
 
 /// The network header, from addresses to where the transport header begins.
 #[inline(never)]
-fn network(skb: *mut __sk_buff, offset: u32, limit: u32, packet: &mut Packet) -> bool {
+fn network(skb: Skb, offset: u32, limit: u32, packet: &mut Packet) -> bool {
     if packet.ether_type == ETHERTYPE_IPV4 {
         ipv4(skb, offset, limit, packet)
     } else {
@@ -201,8 +185,8 @@ fn network(skb: *mut __sk_buff, offset: u32, limit: u32, packet: &mut Packet) ->
 }
 
 #[inline(always)]
-fn ipv4(skb: *mut __sk_buff, offset: u32, limit: u32, packet: &mut Packet) -> bool {
-    let Some(words) = load::<5>(skb, offset) else { return false };
+fn ipv4(skb: Skb, offset: u32, limit: u32, packet: &mut Packet) -> bool {
+    let Some(words) = skb.load::<5>(offset) else { return false };
     let header = u32::from(byte(words[0], 0) & 0xf) * 4;
     if byte(words[0], 0) >> 4 != 4 || header < 20 {
         return false;
@@ -234,8 +218,8 @@ fn ipv4(skb: *mut __sk_buff, offset: u32, limit: u32, packet: &mut Packet) -> bo
 const MAX_EXTENSIONS: u32 = 8;
 
 #[inline(always)]
-fn ipv6(skb: *mut __sk_buff, offset: u32, limit: u32, packet: &mut Packet) -> bool {
-    let Some(words) = load::<10>(skb, offset) else { return false };
+fn ipv6(skb: Skb, offset: u32, limit: u32, packet: &mut Packet) -> bool {
+    let Some(words) = skb.load::<10>(offset) else { return false };
     if byte(words[0], 0) >> 4 != 6 {
         return false;
     }
@@ -261,7 +245,7 @@ fn ipv6(skb: *mut __sk_buff, offset: u32, limit: u32, packet: &mut Packet) -> bo
 
 /// Follows the extension headers.
 #[inline(always)]
-fn extensions(skb: *mut __sk_buff, start: u32, first: u8, packet: &mut Packet) {
+fn extensions(skb: Skb, start: u32, first: u8, packet: &mut Packet) {
     let mut next = first;
     let mut at = start;
     let mut rest = MAX_EXTENSIONS;
@@ -276,7 +260,7 @@ fn extensions(skb: *mut __sk_buff, start: u32, first: u8, packet: &mut Packet) {
             }
             return;
         }
-        let Some([word, second]) = load::<2>(skb, at) else {
+        let Some([word, second]) = skb.load::<2>(at) else {
             packet.break_off(Reason::Malformed);
             return;
         };
@@ -311,7 +295,7 @@ fn extensions(skb: *mut __sk_buff, start: u32, first: u8, packet: &mut Packet) {
 
 /// The transport header of a packet that has one.
 #[inline(always)]
-fn transport(skb: *mut __sk_buff, packet: &mut Packet) {
+fn transport(skb: Skb, packet: &mut Packet) {
     let needed = match packet.protocol {
         TCP => 20,
         UDP => 8,
@@ -333,7 +317,7 @@ fn transport(skb: *mut __sk_buff, packet: &mut Packet) {
     if packet.protocol == TCP {
         return tcp(skb, packet, short);
     }
-    let Some(words) = load::<2>(skb, packet.transport) else {
+    let Some(words) = skb.load::<2>(packet.transport) else {
         packet.break_off(short);
         return;
     };
@@ -343,11 +327,25 @@ fn transport(skb: *mut __sk_buff, packet: &mut Packet) {
     }
     packet.source_port = high(words[0]);
     packet.destination_port = low(words[0]);
+    if packet.protocol == SCTP
+        && packet.end - packet.transport >= 16
+        && let Some([chunk]) = skb.load::<1>(packet.transport + 12)
+    {
+        packet.kind = match byte(chunk, 0) {
+            SCTP_INIT => kind::OPENING,
+            SCTP_INIT_ACK => kind::REPLY,
+            _ => kind::EITHER,
+        };
+    }
 }
 
+/// Chunk types.
+const SCTP_INIT: u8 = 1;
+const SCTP_INIT_ACK: u8 = 2;
+
 #[inline(always)]
-fn tcp(skb: *mut __sk_buff, packet: &mut Packet, short: Reason) {
-    let Some(words) = load::<4>(skb, packet.transport) else {
+fn tcp(skb: Skb, packet: &mut Packet, short: Reason) {
+    let Some(words) = skb.load::<4>(packet.transport) else {
         packet.break_off(short);
         return;
     };

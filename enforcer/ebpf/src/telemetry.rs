@@ -33,7 +33,7 @@ pub struct Subject {
 #[inline(always)]
 pub fn conclude(context: &Context, packet: &Packet, verdict: &Verdict, subject: &Subject) -> i32 {
     let drop = verdict.reason >= u32::from(FIRST_DROP);
-    count(verdict.reason, subject.direction, context.length());
+    count(verdict.reason, subject.direction, context.skb.length());
     let told = if drop {
         !context.config.has(NO_DROP_EVENTS)
     } else {
@@ -51,6 +51,7 @@ fn count(reason: u32, direction: u8, bytes: u32) {
     if index < COUNTERS_LEN
         && let Some(counter) = maps::COUNTERS.get_ptr_mut(index)
     {
+        // SAFETY: a value of this CPU's own.
         unsafe {
             (*counter).packets += 1;
             (*counter).bytes += u64::from(bytes);
@@ -71,6 +72,7 @@ fn tell(context: &Context, packet: &Packet, verdict: &Verdict, subject: &Subject
         (packet.source_port, packet.destination_port)
     };
     entry.write(Event {
+        // SAFETY: a helper without arguments.
         time: unsafe { bpf_ktime_get_ns() },
         generation: subject.generation,
         ifindex: context.ifindex,
@@ -78,7 +80,7 @@ fn tell(context: &Context, packet: &Packet, verdict: &Verdict, subject: &Subject
         identity: verdict.identity,
         rule: verdict.rule,
         epoch: context.epoch,
-        length: context.length(),
+        length: context.skb.length(),
         source: packet.source,
         destination: packet.destination,
         source_port,

@@ -1,6 +1,5 @@
 //! Packets to a pod: the sender's egress if it was deferred, then the pod's ingress.
 
-use aya_ebpf::bindings::__sk_buff;
 use netpol_enforcer_common::{Direction, config::UNKNOWN_ALLOW, endpoint::Endpoint, reason::Reason};
 
 use crate::{
@@ -11,13 +10,15 @@ use crate::{
     from_pod::other_ether_type,
     maps::{Scratch, scratch},
     packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse},
+    skb::Skb,
     telemetry::{Subject, conclude},
     track,
 };
 
 #[inline(always)]
-pub fn run(skb: *mut __sk_buff) -> i32 {
+pub fn run(skb: Skb) -> i32 {
     let Some(context) = Context::new(skb) else { return DROP };
+    // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let mut subject = Subject { generation: 0, slot: 0, direction: Direction::Ingress as u8, flags: 0 };
 
@@ -50,8 +51,8 @@ enum Parsed {
 
 #[inline(always)]
 fn headers(context: &Context, packet: &mut Packet) -> Parsed {
-    packet.ether_type = context.ether_type();
-    let tagged = context.tagged();
+    packet.ether_type = context.skb.ether_type();
+    let tagged = context.skb.tagged();
     match packet.ether_type {
         ETHERTYPE_ARP if !tagged => return Parsed::Neighbour,
         ETHERTYPE_IPV4 | ETHERTYPE_IPV6 if !tagged => {}

@@ -1,6 +1,5 @@
 //! The verdict on a packet of an endpoint: established, or to be opened.
 
-use aya_ebpf::helpers::bpf_get_hash_recalc;
 use netpol_enforcer_common::{
     Direction,
     config::SKIP_UNISOLATED,
@@ -118,7 +117,7 @@ fn remember(
             flow.flags |= ANSWERABLE;
         } else if question.verdict.defer {
             flow.flags = flow.flags & !ANSWERABLE | DEFERRED;
-            flow.hash = unsafe { bpf_get_hash_recalc(context.skb) };
+            flow.hash = context.skb.hash();
         } else {
             flow.flags &= !(DEFERRED | ANSWERABLE);
         }

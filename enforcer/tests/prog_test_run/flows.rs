@@ -6,7 +6,7 @@ use netpol_enforcer_common::{
 
 use crate::{
     lab::{self, EGRESS, GENERATION, INGRESS, NODE, OTHER, POD, POD6, REMOTE, REMOTE6},
-    packets::{ACK, FIN, ICMP, RST, SYN, echo, ip, tcp, udp},
+    packets::{ACK, FIN, ICMP, RST, SCTP, SYN, echo, ip, sctp_chunk, sctp_header, tcp, udp},
 };
 
 const ALL_OUT: PolicyPrefix = PolicyPrefix::any_protocol(EGRESS, ANY);
@@ -23,6 +23,8 @@ fn replies_pass() {
         (udp((POD, 1000), (REMOTE, 53)), udp((REMOTE, 53), (POD, 1000))),
         (echo(POD, REMOTE, 8, 7), echo(REMOTE, POD, 0, 7)),
         (echo(POD6, REMOTE6, 128, 7), echo(REMOTE6, POD6, 129, 7)),
+        (ip(POD, REMOTE, SCTP, &sctp_header(1000, 9)), ip(REMOTE, POD, SCTP, &sctp_chunk(9, 1000, 2))),
+        (ip(POD, REMOTE, SCTP, &sctp_header(1001, 9)), ip(REMOTE, POD, SCTP, &sctp_chunk(9, 1001, 0))),
         (ip(POD, REMOTE, 47, &[0; 8]), ip(REMOTE, POD, 47, &[0; 8])),
     ] {
         assert!(!lab.receive(&reply).passed(), "before there is a request");
@@ -50,8 +52,10 @@ fn what_only_looks_like_a_reply() {
     assert!(lab.send(&tcp((POD, 1000), (REMOTE, 80), SYN)).passed());
     assert!(lab.send(&udp((POD, 1000), (REMOTE, 53))).passed());
     assert!(lab.send(&echo(POD, REMOTE, 8, 7)).passed());
+    assert!(lab.send(&ip(POD, REMOTE, SCTP, &sctp_header(1000, 9))).passed());
     for (what, packet) in [
         ("a SYN in the other direction", tcp((REMOTE, 80), (POD, 1000), SYN)),
+        ("an INIT in the other direction", ip(REMOTE, POD, SCTP, &sctp_header(9, 1000))),
         ("another port", udp((REMOTE, 54), (POD, 1000))),
         ("another address", udp((OTHER, 53), (POD, 1000))),
         ("a request with the same identifier", echo(REMOTE, POD, 8, 7)),

@@ -59,8 +59,13 @@ pub(crate) fn udp_header(source: u16, destination: u16) -> Vec<u8> {
 
 /// SCTP's common header and the beginning of an INIT chunk.
 pub(crate) fn sctp_header(source: u16, destination: u16) -> Vec<u8> {
+    sctp_chunk(source, destination, 1)
+}
+
+/// SCTP's common header and the beginning of a chunk.
+pub(crate) fn sctp_chunk(source: u16, destination: u16, chunk: u8) -> Vec<u8> {
     let mut bytes = ports(source, destination);
-    bytes.extend([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 20]);
+    bytes.extend([0, 0, 0, 0, 0, 0, 0, 0, chunk, 0, 0, 20]);
     bytes
 }
 

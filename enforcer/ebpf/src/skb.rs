@@ -1,0 +1,86 @@
+//! The packet as the kernel hands it to a program. All access to it is here.
+
+use aya_ebpf::{
+    bindings::__sk_buff,
+    helpers::{bpf_get_hash_recalc, bpf_skb_load_bytes},
+};
+
+/// A packet in the kernel, valid for the run of the program.
+#[derive(Clone, Copy)]
+pub struct Skb(*mut __sk_buff);
+
+// In all of these: SAFETY: the pointer is the program's context, and the verifier admits no other access to it than that of
+// whole fields at their place.
+impl Skb {
+    /// The packet of a program's run.
+    #[inline(always)]
+    pub fn new(context: &aya_ebpf::programs::TcContext) -> Self {
+        Self(context.skb.skb)
+    }
+
+    /// `skb->mark`.
+    #[inline(always)]
+    pub fn mark(self) -> u32 {
+        unsafe { (*self.0).mark }
+    }
+
+    /// Sets `skb->mark`.
+    #[inline(always)]
+    pub fn set_mark(self, mark: u32) {
+        unsafe { (*self.0).mark = mark };
+    }
+
+    /// The link of the hook.
+    #[inline(always)]
+    pub fn ifindex(self) -> u32 {
+        unsafe { (*self.0).ifindex }
+    }
+
+    /// The link on which the packet entered the host; 0: the host sent it.
+    #[inline(always)]
+    pub fn ingress_ifindex(self) -> u32 {
+        unsafe { (*self.0).ingress_ifindex }
+    }
+
+    /// The `EtherType` in host byte order. On ingress the kernel takes it from the frame; a VLAN tag is taken off first.
+    #[inline(always)]
+    pub fn ether_type(self) -> u16 {
+        u16::from_be(unsafe { (*self.0).protocol } as u16)
+    }
+
+    /// Whether the frame had a VLAN tag.
+    #[inline(always)]
+    pub fn tagged(self) -> bool {
+        unsafe { (*self.0).vlan_present != 0 }
+    }
+
+    /// The length in bytes, link-layer header included.
+    #[inline(always)]
+    pub fn length(self) -> u32 {
+        unsafe { (*self.0).len }
+    }
+
+    /// The flow's hash, which the packet keeps when it is translated.
+    #[inline(always)]
+    pub fn hash(self) -> u32 {
+        unsafe { bpf_get_hash_recalc(self.0) }
+    }
+
+    /// Copies `N` words.
+    #[inline(always)]
+    pub fn load<const N: usize>(self, offset: u32) -> Option<[u32; N]> {
+        let mut words = [0; N];
+        let size = (N * 4) as u32;
+        let result = unsafe { bpf_skb_load_bytes(self.0.cast(), offset, words.as_mut_ptr().cast(), size) };
+        (result == 0).then_some(words)
+    }
+
+    /// Copies `N` half-words.
+    #[inline(always)]
+    pub fn load_halves<const N: usize>(self, offset: u32) -> Option<[u16; N]> {
+        let mut halves = [0; N];
+        let size = (N * 2) as u32;
+        let result = unsafe { bpf_skb_load_bytes(self.0.cast(), offset, halves.as_mut_ptr().cast(), size) };
+        (result == 0).then_some(halves)
+    }
+}
