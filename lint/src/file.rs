@@ -66,7 +66,16 @@ impl SourceFile {
 
     /// Line and column of a byte offset.
     pub fn position(&self, offset: u32) -> Position {
-        self.lines.get_or_init(|| LineIndex::new(&self.text)).position(&self.text, offset)
+        self.lines().position(&self.text, offset)
+    }
+
+    /// The bytes of a line, counted from 1, without its line break.
+    pub fn line(&self, line: u32) -> Option<Span> {
+        self.lines().line(&self.text, line)
+    }
+
+    fn lines(&self) -> &LineIndex {
+        self.lines.get_or_init(|| LineIndex::new(&self.text))
     }
 
     /// The characters of a span.

@@ -66,3 +66,67 @@ fn no_new_problems(before: &PolicySource, after: &PolicySource) -> Result<(), St
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const HEAD: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: ";
+
+    /// What is said to a change of the spec of one policy, with the spec that the fix promises.
+    fn outcome(before: &str, after: &str, fix: &Fix, promised: Option<&str>) -> String {
+        let read =
+            |spec: &str| SourceFile::read("test.yaml", format!("{HEAD}{spec}\n"), &Arc::from("default"));
+        let model = |spec| read(spec).policies().find_map(|(_, policy)| policy.model.clone());
+        let fix = fix.clone().expecting(promised.and_then(model));
+        match prove(&read(before), &read(after), &[(0, &fix)]) {
+            Ok(()) => "fine".to_owned(),
+            Err(reason) => reason,
+        }
+    }
+
+    #[test]
+    fn safe_fixes_change_no_meaning() {
+        let safe = |before, after| outcome(before, after, &Fix::safe("", []), None);
+        assert_eq!(safe("{}", "{policyTypes: [Ingress]}"), "fine");
+        assert_eq!(safe("{}", "{policyTypes: [Egress]}"), "the meaning of a policy would change");
+        assert_eq!(safe("{ingress: [{from: []}]}", "{ingress: []}"), "the meaning of a policy would change");
+        assert_eq!(safe("{policyTypes: [ingress]}", "{policyTypes: [Ingress]}"), "fine");
+        assert_eq!(safe("{policyTypes: [ingress]}", "{policyTypes: [egress]}"), "no problem would be solved");
+        let worse = safe("{ingress: []}", "{ingress: [null]}");
+        assert!(worse.starts_with("there would be a new problem: "), "{worse}");
+        let broken = safe("{}", "{");
+        assert!(broken.starts_with("the text could not be read afterwards: "), "{broken}");
+        let more = safe("{}", "{}\n---\nkind: NetworkPolicy");
+        assert_eq!(more, "the file would hold another number of policies afterwards");
+    }
+
+    #[test]
+    fn unsafe_fixes_do_what_they_say() {
+        let (before, after) = ("{egress: [{}]}", "{egress: [{}], policyTypes: [Egress]}");
+        let fix = Fix::changing("", []);
+        assert_eq!(outcome(before, after, &fix, None), "fine");
+        assert_eq!(outcome(before, after, &fix, Some(after)), "fine");
+        let other = outcome(before, after, &fix, Some(before));
+        assert_eq!(other, "the policy would mean something else than intended");
+        let refused = outcome(before, "{egress: [{ports: [{port: 0}]}]}", &fix, None);
+        assert!(refused.starts_with("there would be a new problem: "), "{refused}");
+    }
+
+    #[test]
+    fn other_policies_stay() {
+        let file = |first: &str, second: &str| {
+            let text = format!("{HEAD}{first}\n---\n{HEAD}{second}\n");
+            SourceFile::read("test.yaml", text, &Arc::from("default"))
+        };
+        let (fix, before) = (Fix::changing("", []), file("{}", "{}"));
+        let after = file("{policyTypes: [Egress]}", "{policyTypes: [Egress]}");
+        assert_eq!(
+            prove(&before, &after, &[(0, &fix)]),
+            Err("the meaning of a policy would change".to_owned())
+        );
+        assert_eq!(prove(&before, &after, &[(0, &fix), (1, &fix)]), Ok(()));
+    }
+}

@@ -162,14 +162,25 @@ impl SourceCode for Text<'_> {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let contents = self.0.text.read_span(span, before, after)?;
+        // Only the lines around the span are looked at: a file may be long and have many findings.
+        let file = self.0;
+        let line_of = |offset: usize| file.position(u32::try_from(offset).unwrap_or(u32::MAX)).line as usize;
+        let first = line_of(span.offset()).saturating_sub(before).max(1);
+        let last = line_of(span.offset() + span.len()) + after + 1;
+        let line = |number: usize| file.line(u32::try_from(number).unwrap_or(u32::MAX));
+        let start = line(first).map_or(0, |line| line.start as usize);
+        let end = line(last).map_or(file.text.len(), |line| line.end as usize);
+        let near = file.text.get(start..end).ok_or(MietteError::OutOfBounds)?;
+        let offset = span.offset().checked_sub(start).ok_or(MietteError::OutOfBounds)?;
+        let contents = near.read_span(&(offset, span.len()).into(), before, after)?;
         Ok(Box::new(MietteSpanContents::new_named(
-            self.0.name.to_string(),
+            file.name.to_string(),
             contents.data(),
-            *contents.span(),
-            contents.line(),
+            (contents.span().offset() + start, contents.span().len()).into(),
+            contents.line() + first - 1,
             contents.column(),
-            contents.line_count(),
+            // Counted from the start of the text, whatever its name says.
+            contents.line_count() + first - 1,
         )))
     }
 }
