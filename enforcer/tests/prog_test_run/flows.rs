@@ -101,9 +101,9 @@ fn a_revoked_flow_does_not_go_on_as_one_of_the_other_side() {
         let mut lab = lab!();
         // Only one direction is isolated; in the other anything may be opened.
         if outward {
-            lab.isolate(SET_NONE, EGRESS)
+            lab.isolate(SET_NONE, EGRESS);
         } else {
-            lab.isolate(INGRESS, SET_NONE)
+            lab.isolate(INGRESS, SET_NONE);
         }
         let rule = if outward { ALL_OUT } else { ALL_IN };
         lab.allow(rule);
