@@ -54,6 +54,17 @@ fn cost() {
     lab.isolate(SET_NONE, SET_NONE);
     measure(&mut lab, "from the pod, not isolated", programs::POD_INGRESS, &packet, Surroundings::default());
 
+    // Many blocks and rules: what a new flow costs on a busy node.
+    lab.isolate(INGRESS, EGRESS);
+    lab.next_epoch();
+    for number in 0..10_000u32 {
+        let [_, _, high, low] = number.to_be_bytes();
+        lab.block(&format!("100.{high}.{low}.0"), 24, 1000 + number);
+        lab.allow(PolicyPrefix::any_port(INGRESS, 1000 + number, 6));
+    }
+    let packet = udp(("100.7.7.7", 1), (POD, 2));
+    measure(&mut lab, "to the pod, new, 10,000 blocks", programs::POD_EGRESS, &packet, foreign);
+
     for (what, duration) in table {
         println!("{what:32} {:5} ns", duration.as_nanos());
         assert!(duration < Duration::from_micros(50), "{what}: {duration:?}");
