@@ -8,6 +8,23 @@
 //! - [`fix`] applies what [`Fix`] suggests and proves that safe fixes change no meaning.
 //! - [`reach`] answers whether somebody reaches somebody, and why.
 //! - [`cli`] is the command `netpol-lint`.
+//!
+//! ```
+//! use netpol_lint::{Selection, check_text};
+//!
+//! let text = "
+//! apiVersion: networking.k8s.io/v1
+//! kind: NetworkPolicy
+//! metadata: {name: deny, namespace: shop}
+//! spec:
+//!   podSelector: {}
+//!   policyTypes: [Ingress]
+//!   ingress:
+//!     - from: []
+//! ";
+//! let report = check_text("deny.yaml", text, &Selection::default());
+//! assert_eq!(report.findings[0].rule.code, "NP103");
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -65,7 +65,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
@@ -79,7 +79,7 @@ spec:
 kind: Pod
 apiVersion: v1
 metadata: {name: db, namespace: shop, labels: {app: database}}
-".trim_start()), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels app=databse: the policy protects nothing");
+"), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels app=databse: the policy protects nothing");
         insta::assert_snapshot!(findings("NP501", r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -90,7 +90,7 @@ spec:
 kind: Pod
 apiVersion: v1
 metadata: {name: db, namespace: shop, labels: {app: database}}
-".trim_start()), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels tier=db: the policy protects nothing");
+"), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels tier=db: the policy protects nothing");
         insta::assert_snapshot!(findings("NP501", r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -106,15 +106,13 @@ apiVersion: v1
 kind: Pod
 metadata: {name: dns, namespace: shop, labels: {app: dns}}
 spec: {hostNetwork: true}
-".trim_start()), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels app=dns: the policy protects nothing");
+"), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels app=dns: the policy protects nothing");
     }
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP501",
-                r"
+        for text in [
+            r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: p, namespace: shop}
@@ -124,29 +122,15 @@ spec:
 kind: Pod
 apiVersion: v1
 metadata: {name: db, namespace: shop, labels: {app: database}}
-"
-                .trim_start()
-            ),
-            ""
-        );
-        assert_eq!(
-            findings(
-                "NP501",
-                r"
+",
+            r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: p, namespace: shop}
 spec:
   podSelector: {matchLabels: {app: x}}
-"
-                .trim_start()
-            ),
-            ""
-        );
-        assert_eq!(
-            findings(
-                "NP501",
-                r"
+",
+            r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: p, namespace: shop}
@@ -156,24 +140,16 @@ spec:
 kind: Pod
 apiVersion: v1
 metadata: {name: db, namespace: other, labels: {app: database}}
-"
-                .trim_start()
-            ),
-            ""
-        );
-        assert_eq!(
-            findings(
-                "NP501",
-                r"
+",
+            r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: p, namespace: shop}
 spec:
   podSelector: {}
-"
-                .trim_start()
-            ),
-            ""
-        );
+",
+        ] {
+            clean("NP501", text);
+        }
     }
 }

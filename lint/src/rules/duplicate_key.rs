@@ -59,14 +59,14 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
         insta::assert_snapshot!(findings("NP001", r"
 podSelector: {}
 podSelector: {matchLabels: {a: x, a: y}}
-".trim_start()), @r"
+"), @r"
         6:3 error spec.podSelector: the key `podSelector` is here twice, only the last counts
         6:37 error spec.podSelector.matchLabels.a: the key `a` is here twice, only the last counts
         ");
@@ -74,15 +74,11 @@ podSelector: {matchLabels: {a: x, a: y}}
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP001",
-                r"
+        clean(
+            "NP001",
+            r"
 podSelector: {matchLabels: {a: x, b: x}}
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }

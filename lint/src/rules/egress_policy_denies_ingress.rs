@@ -74,53 +74,36 @@ pub(super) fn applies(cx: &Context<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
         insta::assert_snapshot!(findings("NP109", r"
 egress: [{}]
-".trim_start()), @"5:3 error spec.egress: this policy has only egress rules, but without policyTypes it denies all ingress to the selected pods as well");
+"), @"5:3 error spec.egress: this policy has only egress rules, but without policyTypes it denies all ingress to the selected pods as well");
         insta::assert_snapshot!(findings("NP109", r"
 policyTypes: []
 egress: [{}]
-".trim_start()), @"6:3 error spec.egress: this policy has only egress rules, but without policyTypes it denies all ingress to the selected pods as well");
+"), @"6:3 error spec.egress: this policy has only egress rules, but without policyTypes it denies all ingress to the selected pods as well");
     }
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP109",
-                r"
+        for text in [
+            r"
 policyTypes: [Egress]
 egress: [{}]
-"
-                .trim_start()
-            ),
-            ""
-        );
-        assert_eq!(
-            findings(
-                "NP109",
-                r"
+",
+            r"
 ingress: []
 egress: [{}]
-"
-                .trim_start()
-            ),
-            ""
-        );
-        assert_eq!(
-            findings(
-                "NP109",
-                r"
+",
+            r"
 egress: []
-"
-                .trim_start()
-            ),
-            ""
-        );
+",
+        ] {
+            clean("NP109", text);
+        }
     }
 
     #[test]
@@ -129,7 +112,7 @@ egress: []
 podSelector: {}
 egress:
   - {}
-".trim_start()), @r"
+"), @r"
         podSelector: {}
         policyTypes:
           - Egress

@@ -77,42 +77,32 @@ pub(super) fn applies(cx: &Context<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
         insta::assert_snapshot!(findings("NP108", r"
 egress: []
-".trim_start()), @"5:3 error spec.egress: an empty egress without policyTypes does nothing: egress stays open, and only ingress is isolated");
+"), @"5:3 error spec.egress: an empty egress without policyTypes does nothing: egress stays open, and only ingress is isolated");
         insta::assert_snapshot!(findings("NP108", r"
 policyTypes: []
 egress:
-".trim_start()), @"6:3 error spec.egress: an empty egress without policyTypes does nothing: egress stays open, and only ingress is isolated");
+"), @"6:3 error spec.egress: an empty egress without policyTypes does nothing: egress stays open, and only ingress is isolated");
     }
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP108",
-                r"
+        for text in [
+            r"
 policyTypes: [Ingress]
 egress: []
-"
-                .trim_start()
-            ),
-            ""
-        );
-        assert_eq!(
-            findings(
-                "NP108",
-                r"
+",
+            r"
 egress: [{}]
-"
-                .trim_start()
-            ),
-            ""
-        );
+",
+        ] {
+            clean("NP108", text);
+        }
     }
 
     #[test]
@@ -120,7 +110,7 @@ egress: [{}]
         insta::assert_snapshot!(fixed("NP108", r"
 podSelector: {}
 egress: [] # none
-".trim_start()), @r"
+"), @r"
         podSelector: {}
         policyTypes: [Ingress, Egress]
         egress: [] # none
@@ -129,7 +119,7 @@ egress: [] # none
 podSelector: {}
 policyTypes: []
 egress:
-".trim_start()), @r"
+"), @r"
         podSelector: {}
         policyTypes: [Ingress, Egress]
         egress:

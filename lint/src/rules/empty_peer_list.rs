@@ -71,7 +71,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
@@ -81,7 +81,7 @@ ingress: [{from: []}]
 egress:
 - to:
   ports: [{port: 53}]
-".trim_start()), @r"
+"), @r"
         6:14 error spec.ingress[0].from: `from` is empty, which means no restriction: everyone may connect on every port
         8:5 error spec.egress[0].to: `to` is empty, which means no restriction: every destination is open on the ports listed
         ");
@@ -89,17 +89,13 @@ egress:
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP103",
-                r"
+        clean(
+            "NP103",
+            r"
 policyTypes: [Ingress]
 ingress: [{ports: [{port: 53}]}]
 egress: [{to: []}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }

@@ -68,7 +68,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
@@ -77,7 +77,7 @@ policyTypes: [Ingress, Egress]
 ingress: [{}]
 egress:
 - {}
-".trim_start()), @r"
+"), @r"
         6:13 warning spec.ingress[0]: an empty rule allows all ingress: everyone may connect to the selected pods on every port
         8:3 warning spec.egress[0]: an empty rule allows all egress: the selected pods may connect to everything on every port
         ");
@@ -85,17 +85,13 @@ egress:
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP104",
-                r"
+        clean(
+            "NP104",
+            r"
 policyTypes: [Ingress]
 ingress: [{from: []}, {ports: []}]
 egress: [{}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }

@@ -90,55 +90,45 @@ pub(super) fn place(spec: &SpecSource, key: Span) -> Span {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
         insta::assert_snapshot!(findings("NP106", r"
 podSelector: {}
-".trim_start()), @"4:1 warning spec.policyTypes: policyTypes is left to the default, which is Ingress here");
+"), @"4:1 warning spec.policyTypes: policyTypes is left to the default, which is Ingress here");
         insta::assert_snapshot!(findings("NP106", r"
 podSelector: {}
 policyTypes: []
 ingress: [{}]
 egress: [{}]
-".trim_start()), @"6:3 warning spec.policyTypes: policyTypes is left to the default, which is Ingress and Egress here");
+"), @"6:3 warning spec.policyTypes: policyTypes is left to the default, which is Ingress and Egress here");
         insta::assert_snapshot!(findings("NP106", r"
 policyTypes:
-".trim_start()), @"5:3 warning spec.policyTypes: policyTypes is left to the default, which is Ingress here");
+"), @"5:3 warning spec.policyTypes: policyTypes is left to the default, which is Ingress here");
     }
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP106",
-                r"
+        for text in [
+            r"
 podSelector: {}
 policyTypes: [Ingress]
-"
-                .trim_start()
-            ),
-            ""
-        );
-        assert_eq!(
-            findings(
-                "NP106",
-                r"
+",
+            r"
 podSelector: {}
 plicyTypes: [Ingress]
-"
-                .trim_start()
-            ),
-            ""
-        );
+",
+        ] {
+            clean("NP106", text);
+        }
     }
 
     #[test]
     fn fixes() {
         insta::assert_snapshot!(fixed("NP106", r"
 podSelector: {} # all
-".trim_start()), @r"
+"), @r"
         podSelector: {} # all
         policyTypes:
           - Ingress
@@ -153,7 +143,7 @@ ingress:
 - {}
 egress:
 - {}
-".trim_start()), @r"
+"), @r"
         podSelector:
           matchLabels:
             app: db
@@ -169,28 +159,28 @@ egress:
         ");
         insta::assert_snapshot!(fixed("NP106", r"
 ingress: []
-".trim_start()), @r"
+"), @r"
         policyTypes: [Ingress]
         ingress: []
         ");
         insta::assert_snapshot!(fixed("NP106", r"
 podSelector: {}
 policyTypes:  # none
-".trim_start()), @r"
+"), @r"
         podSelector: {}
         policyTypes: [Ingress]  # none
         ");
         insta::assert_snapshot!(fixed("NP106", r"
 policyTypes: ~
-".trim_start()), @"policyTypes: [Ingress]");
+"), @"policyTypes: [Ingress]");
         insta::assert_snapshot!(fixed("NP106", r"
 policyTypes: []
-".trim_start()), @"policyTypes: [Ingress]");
+"), @"policyTypes: [Ingress]");
         insta::assert_snapshot!(fixed("NP106", r"
 podSelector:
 ingress:
   - {}
-".trim_start()), @r"
+"), @r"
         podSelector:
         policyTypes:
           - Ingress
@@ -202,7 +192,7 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: a}
 spec: {}
-".trim_start()), @r"
+"), @r"
         apiVersion: networking.k8s.io/v1
         kind: NetworkPolicy
         metadata: {name: a}
@@ -213,7 +203,7 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: a}
 spec: {ingress: [{}]}
-".trim_start()), @r"
+"), @r"
         apiVersion: networking.k8s.io/v1
         kind: NetworkPolicy
         metadata: {name: a}
@@ -226,7 +216,7 @@ spec: {ingress: [{}]}
     "podSelector": {}
   }
 }
-"#.trim_start()), @r#"
+"#), @r#"
         {
           "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "p"},
           "spec": {

@@ -60,7 +60,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
@@ -74,7 +74,7 @@ egress:
       - 10.0.0.0/16
       - 10.1.0.0/24
       - fd00::/64
-".trim_start()), @r"
+"), @r"
         7:23 error spec.egress[0].to[0].ipBlock.cidr: `10.0.0.1` is no CIDR
         11:11 error spec.egress[0].to[1].ipBlock.except[0]: except 10.0.0.0/16 must be strictly inside 10.0.0.0/16
         12:11 error spec.egress[0].to[1].ipBlock.except[1]: except 10.1.0.0/24 must be strictly inside 10.0.0.0/16
@@ -84,15 +84,11 @@ egress:
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP010",
-                r"
+        clean(
+            "NP010",
+            r"
 egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}, {ipBlock: {cidr: '::/0'}}]}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }

@@ -55,13 +55,13 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
         insta::assert_snapshot!(findings("NP008", r"
 ingress: [{ports: [{port: 80, endPort: 79}, {endPort: 80}, {port: http, endPort: 80}]}]
-".trim_start()), @r"
+"), @r"
         5:42 error spec.ingress[0].ports[0].endPort: endPort 79 is below port 80
         5:57 error spec.ingress[0].ports[1].endPort: `endPort` needs a `port`
         5:84 error spec.ingress[0].ports[2].endPort: `endPort` needs a numeric `port`
@@ -70,15 +70,11 @@ ingress: [{ports: [{port: 80, endPort: 79}, {endPort: 80}, {port: http, endPort:
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP008",
-                r"
+        clean(
+            "NP008",
+            r"
 ingress: [{ports: [{port: 80, endPort: 80}]}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }

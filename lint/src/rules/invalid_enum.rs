@@ -66,14 +66,14 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
         insta::assert_snapshot!(findings("NP009", r"
 policyTypes: [ingress, Both]
 ingress: [{ports: [{protocol: Tcp}, {protocol: ICMP}]}]
-".trim_start()), @r"
+"), @r"
         5:17 error spec.policyTypes[0]: `ingress` is no policy type: use Ingress or Egress
         5:26 error spec.policyTypes[1]: `Both` is no policy type: use Ingress or Egress
         6:33 error spec.ingress[0].ports[0].protocol: `Tcp` is no protocol: use TCP, UDP or SCTP
@@ -83,16 +83,12 @@ ingress: [{ports: [{protocol: Tcp}, {protocol: ICMP}]}]
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP009",
-                r"
+        clean(
+            "NP009",
+            r"
 policyTypes: [Ingress, Egress]
 ingress: [{ports: [{protocol: SCTP}]}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 
@@ -103,7 +99,7 @@ policyTypes:
 - ingress
 - 'EGRESS' # all
 egress: [{ports: [{protocol: "udp"}]}]
-"#.trim_start()), @r#"
+"#), @r#"
         policyTypes:
         - Ingress
         - 'Egress' # all

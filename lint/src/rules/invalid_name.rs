@@ -46,7 +46,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
@@ -54,27 +54,23 @@ mod tests {
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: My_Policy, namespace: a.b}
-".trim_start()), @r"
+"), @r"
         3:18 error metadata.name: `My_Policy` is no name: at most 253 lower case letters, digits, `-` and `.`, with a letter or digit at the ends
         3:40 error metadata.namespace: `a.b` is no namespace: at most 63 lower case letters, digits and `-`
         ");
         insta::assert_snapshot!(findings("NP015", r"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
-".trim_start()), @"2:7 error metadata.name: the object has no name");
+"), @"2:7 error metadata.name: the object has no name");
     }
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP015",
-                r"
+        clean(
+            "NP015",
+            r"
 podSelector: {}
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }

@@ -43,7 +43,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
@@ -53,7 +53,7 @@ ingress:
   - {}
   - podSelector: {}
     ipBlock: {cidr: 10.0.0.0/8}
-".trim_start()), @r"
+"), @r"
         7:7 error spec.ingress[0].from[0]: a peer needs `podSelector`, `namespaceSelector` or `ipBlock`
         9:7 error spec.ingress[0].from[1]: a peer can't have both `ipBlock` and a selector
         ");
@@ -61,15 +61,11 @@ ingress:
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP004",
-                r"
+        clean(
+            "NP004",
+            r"
 ingress: [{from: [{podSelector: {}, namespaceSelector: {}}, {ipBlock: {cidr: 10.0.0.0/8}}]}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }

@@ -64,13 +64,13 @@ fn quoted_port(written: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
         insta::assert_snapshot!(findings("NP007", r#"
 ingress: [{ports: [{port: 0}, {port: 65536}, {port: '80'}, {port: "no-letter-9_"}]}]
-"#.trim_start()), @r#"
+"#), @r#"
         5:29 error spec.ingress[0].ports[0].port: 0 is no port: ports are 1 to 65535
         5:40 error spec.ingress[0].ports[1].port: 65536 is no port: ports are 1 to 65535
         5:55 error spec.ingress[0].ports[2].port: "80" is a text, so the API server takes it as a port's name and refuses it
@@ -80,15 +80,11 @@ ingress: [{ports: [{port: 0}, {port: 65536}, {port: '80'}, {port: "no-letter-9_"
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP007",
-                r"
+        clean(
+            "NP007",
+            r"
 ingress: [{ports: [{port: 80}, {port: http}, {port: '8080-tcp'}]}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 
@@ -99,7 +95,7 @@ ingress:
 - ports:
   - port: "80" # web
   - {port: '443', protocol: TCP}
-"#.trim_start()), @r"
+"#), @r"
         ingress:
         - ports:
           - port: 80 # web
@@ -107,6 +103,6 @@ ingress:
         ");
         insta::assert_snapshot!(fixed("NP007", r"
 ingress: [{ports: [{port: '080'}, {port: '99999'}]}]
-".trim_start()), @"ingress: [{ports: [{port: '080'}, {port: '99999'}]}]");
+"), @"ingress: [{ports: [{port: '080'}, {port: '99999'}]}]");
     }
 }

@@ -51,7 +51,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
@@ -62,7 +62,7 @@ podSelector:
   - {key: b, operator: NotIn}
   - {key: c, operator: Exists, values: [x]}
   - {key: d/e/f, operator: Exists}
-".trim_start()), @r"
+"), @r"
         7:26 error spec.podSelector.matchExpressions[0].operator: `in` is no operator: use In, NotIn, Exists or DoesNotExist
         8:26 error spec.podSelector.matchExpressions[1].values: operator NotIn needs at least one value
         9:34 error spec.podSelector.matchExpressions[2].values: operator Exists takes no values
@@ -72,15 +72,11 @@ podSelector:
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP006",
-                r"
+        clean(
+            "NP006",
+            r"
 podSelector: {matchExpressions: [{key: a, operator: DoesNotExist}], matchLabels: {b: ''}}
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }

@@ -57,13 +57,13 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
         insta::assert_snapshot!(findings("NP012", r"
 podSelector: {matchLabels: {track: 2, canary: true, on: off}}
-".trim_start()), @r"
+"), @r"
         5:38 error spec.podSelector.matchLabels.track: the value of a label must be a text, but YAML reads a number
         5:49 error spec.podSelector.matchLabels.canary: the value of a label must be a text, but YAML reads the bool true
         5:59 error spec.podSelector.matchLabels.true: the value of a label must be a text, but YAML reads the bool false
@@ -72,15 +72,11 @@ podSelector: {matchLabels: {track: 2, canary: true, on: off}}
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP012",
-                r#"
+        clean(
+            "NP012",
+            r#"
 podSelector: {matchLabels: {track: '2', canary: "true"}}
-"#
-                .trim_start()
-            ),
-            ""
+"#,
         );
     }
 
@@ -91,7 +87,7 @@ podSelector:
   matchLabels:
     track: 2 # second
     canary: yes
-".trim_start()), @r#"
+"), @r#"
         podSelector:
           matchLabels:
             track: "2" # second

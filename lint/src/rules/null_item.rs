@@ -42,7 +42,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
@@ -52,7 +52,7 @@ ingress:
 - from: [null]
 - ports:
   -
-".trim_start()), @r"
+"), @r"
         6:3 error spec.ingress[0]: this item is null
         7:12 error spec.ingress[1].from[0]: this item is null
         9:5 error spec.ingress[2].ports[0]: this item is null
@@ -61,15 +61,11 @@ ingress:
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP005",
-                r"
+        clean(
+            "NP005",
+            r"
 ingress: [{}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn requote(old: &str, new: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
@@ -75,7 +75,7 @@ metadata: {name: a}
 apiVersion: networking.k8s.io/v2
 kind: NetworkPolicy
 metadata: {name: b}
-".trim_start()), @r"
+"), @r"
         1:13 error apiVersion: Kubernetes 1.16 removed NetworkPolicy from extensions/v1beta1
         5:13 error apiVersion: there is no NetworkPolicy in `networking.k8s.io/v2`
         ");
@@ -83,15 +83,11 @@ metadata: {name: b}
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP011",
-                r"
+        clean(
+            "NP011",
+            r"
 podSelector: {}
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 
@@ -101,7 +97,7 @@ podSelector: {}
 apiVersion: "extensions/v1beta1" # old
 kind: NetworkPolicy
 metadata: {name: a}
-"#.trim_start()), @r#"
+"#), @r#"
         apiVersion: "networking.k8s.io/v1" # old
         kind: NetworkPolicy
         metadata: {name: a}

@@ -76,7 +76,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
@@ -84,38 +84,28 @@ mod tests {
 policyTypes: [Ingress]
 ingress: [{}]
 egress: [{}]
-".trim_start()), @"7:3 error spec.egress: these egress rules are ignored: policyTypes doesn't list Egress");
+"), @"7:3 error spec.egress: these egress rules are ignored: policyTypes doesn't list Egress");
         insta::assert_snapshot!(findings("NP107", r"
 policyTypes: [Egress]
 ingress: [{}]
-".trim_start()), @"6:3 error spec.ingress: these ingress rules are ignored: policyTypes doesn't list Ingress");
+"), @"6:3 error spec.ingress: these ingress rules are ignored: policyTypes doesn't list Ingress");
     }
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP107",
-                r"
+        for text in [
+            r"
 policyTypes: [Ingress]
 ingress: [{}]
 egress: []
-"
-                .trim_start()
-            ),
-            ""
-        );
-        assert_eq!(
-            findings(
-                "NP107",
-                r"
+",
+            r"
 ingress: [{}]
 egress: [{}]
-"
-                .trim_start()
-            ),
-            ""
-        );
+",
+        ] {
+            clean("NP107", text);
+        }
     }
 
     #[test]
@@ -124,7 +114,7 @@ egress: [{}]
 policyTypes:
 - Ingress # in
 egress: [{}]
-".trim_start()), @r"
+"), @r"
         policyTypes:
         - Ingress # in
         - Egress
@@ -134,7 +124,7 @@ egress: [{}]
 policyTypes: ['Egress']
 ingress: [{}]
 egress: [{}]
-".trim_start()), @r"
+"), @r"
         policyTypes: ['Egress', 'Ingress']
         ingress: [{}]
         egress: [{}]

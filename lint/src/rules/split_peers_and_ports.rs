@@ -119,7 +119,7 @@ fn joined(cx: &Context<'_>, first: &RuleAt<'_>) -> Option<netpol_policy::model::
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
@@ -128,45 +128,35 @@ policyTypes: [Ingress]
 ingress:
 - from: [{podSelector: {}}]
 - ports: [{port: 80}]
-".trim_start()), @"8:3 warning spec.ingress[1]: these ports are open to every peer, and the rule before allows its peers every port; one rule would need `from` and `ports` without a dash between");
+"), @"8:3 warning spec.ingress[1]: these ports are open to every peer, and the rule before allows its peers every port; one rule would need `from` and `ports` without a dash between");
         insta::assert_snapshot!(findings("NP102", r"
 policyTypes: [Egress]
 egress: [{to: [{podSelector: {}}]}, {ports: [{port: 80}]}, {ports: [{port: 81}]}]
-".trim_start()), @"6:39 warning spec.egress[1]: these ports are open to every peer, and the rule before allows its peers every port; one rule would need `to` and `ports` without a dash between");
+"), @"6:39 warning spec.egress[1]: these ports are open to every peer, and the rule before allows its peers every port; one rule would need `to` and `ports` without a dash between");
     }
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP102",
-                r"
+        for text in [
+            r"
 policyTypes: [Ingress]
 ingress:
 - from: [{podSelector: {}}]
   ports: [{port: 80}]
 - ports: [{port: 80}]
 - from: [{podSelector: {}}]
-"
-                .trim_start()
-            ),
-            ""
-        );
-        assert_eq!(
-            findings(
-                "NP102",
-                r"
+",
+            r"
 policyTypes: [Ingress]
 ingress:
 # ours, everything
 - from: [{podSelector: {}}]
 # everyone, the web
 - ports: [{port: 80}]
-"
-                .trim_start()
-            ),
-            ""
-        );
+",
+        ] {
+            clean("NP102", text);
+        }
     }
 
     #[test]
@@ -180,7 +170,7 @@ ingress:
   - ports:
       - port: 80
         protocol: TCP
-".trim_start()), @r"
+"), @r"
         policyTypes: [Ingress]
         ingress:
           - from:
@@ -193,7 +183,7 @@ ingress:
         insta::assert_snapshot!(fixed("NP102", r"
 policyTypes: [Egress]
 egress: [{to: [{podSelector: {}}]}, {ports: [{port: 80}]}]
-".trim_start()), @r"
+"), @r"
         policyTypes: [Egress]
         egress: [{to: [{podSelector: {}}], ports: [{port: 80}]}]
         ");

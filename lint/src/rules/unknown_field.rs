@@ -166,7 +166,7 @@ fn is_shared(cx: &Context<'_>, key: Span) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
@@ -179,7 +179,7 @@ ingress:
   from: [{podSelector: {}}]
 - ports:
   - {port: 80, potocol: UDP}
-".trim_start()), @r"
+"), @r"
         5:3 error spec.podselector: the spec of a NetworkPolicy has no field `podselector`, the API server drops it
         8:5 error spec.ingress[0].form: a rule of `ingress` has no field `form`, the API server drops it; without it the rule allows everyone on every port
         9:5 error spec.ingress[1].port: a rule of `ingress` has no field `port`, the API server drops it; without it the rule allows its peers on every port
@@ -188,21 +188,17 @@ ingress:
         insta::assert_snapshot!(findings("NP002", r"
 podSelector: {app: web}
 policyTypes: [Ingress]
-".trim_start()), @"5:17 error spec.podSelector.app: a selector has no field `app`, the API server drops it");
+"), @"5:17 error spec.podSelector.app: a selector has no field `app`, the API server drops it");
     }
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP002",
-                r"
+        clean(
+            "NP002",
+            r"
 podSelector: {}
 ingress: [{from: [{podSelector: {}}], ports: [{port: 80, protocol: TCP}]}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 
@@ -215,7 +211,7 @@ ingress:
   ports: []
 - from: []
   form: []
-"#.trim_start()), @r#"
+"#), @r#"
         podSelector: {} # all
         ingress:
         - "from": [{podSelector: {}}]

@@ -66,7 +66,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{findings, fixed};
+    use crate::rules::testing::{clean, findings, fixed};
 
     #[test]
     fn fails() {
@@ -74,7 +74,7 @@ mod tests {
 policyTypes: [Ingress, Egress]
 ingress: [{to: [{podSelector: {}}]}]
 egress: [{from: [{podSelector: {}}], to: [{podSelector: {}}]}]
-".trim_start()), @r"
+"), @r"
         6:14 error spec.ingress[0].to: a rule of `ingress` has no `to`, the API server drops it; without it the rule allows everyone on every port
         7:13 error spec.egress[0].from: a rule of `egress` has no `from`, the API server drops it
         ");
@@ -82,16 +82,12 @@ egress: [{from: [{podSelector: {}}], to: [{podSelector: {}}]}]
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP003",
-                r"
+        clean(
+            "NP003",
+            r"
 ingress: [{from: []}]
 egress: [{to: []}]
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 
@@ -104,7 +100,7 @@ ingress:
 egress:
 - from: []
   to: []
-".trim_start()), @r"
+"), @r"
         ingress:
         - from: # here
           - podSelector: {}

@@ -53,7 +53,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::findings;
+    use crate::rules::testing::{clean, findings};
 
     #[test]
     fn fails() {
@@ -61,7 +61,7 @@ mod tests {
 podSelector: web
 ingress:
   from: []
-".trim_start()), @r"
+"), @r"
         5:16 error spec.podSelector: this must be a mapping, but is a text
         7:5 error spec.ingress: this must be a list, but is a mapping
         ");
@@ -69,15 +69,11 @@ ingress:
 
     #[test]
     fn passes() {
-        assert_eq!(
-            findings(
-                "NP014",
-                r"
+        clean(
+            "NP014",
+            r"
 podSelector: {}
-"
-                .trim_start()
-            ),
-            ""
+",
         );
     }
 }
