@@ -85,10 +85,9 @@ pub const fn tick(nanoseconds: u64) -> u32 {
     (nanoseconds >> 30) as u32
 }
 
-/// Seconds in ticks, rounded up.
+/// Seconds in ticks. A tick is a little longer than a second, so this errs towards a longer life, by seven per cent.
 #[must_use]
 #[inline(always)]
 pub const fn ticks(seconds: u32) -> u32 {
-    // 2^30 ns are 1.0737 s: dividing by 1 only errs towards a longer life, by at most seven per cent.
     seconds
 }
