@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod given;
+mod matrix;
 mod reach;
 mod rule;
 mod rules;
@@ -32,6 +33,7 @@ pub struct Cli {
 enum Command {
     Check(check::Args),
     Reach(reach::Args),
+    Matrix(matrix::Args),
     Rule(rule::Args),
     Rules(rules::Args),
     Completions(completions::Args),
@@ -66,6 +68,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Check(args) => check::run(&args, terminal),
         Command::Reach(args) => reach::run(args, terminal),
+        Command::Matrix(args) => matrix::run(&args, terminal),
         Command::Rule(args) => rule::run(&args, terminal),
         Command::Rules(args) => rules::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -7,6 +7,7 @@
 //! - [`Rule`] and [`RULES`] are the catalogue; a rule's doc comment is its page.
 //! - [`fix`] applies what [`Fix`] suggests and proves that safe fixes change no meaning.
 //! - [`reach`] answers whether somebody reaches somebody, and why.
+//! - [`matrix`] tells who reaches whom among everyone given.
 //! - [`cli`] is the command `netpol-lint`.
 //!
 //! ```
@@ -37,6 +38,7 @@ mod finding;
 pub mod fix;
 mod index;
 pub mod input;
+pub mod matrix;
 pub mod output;
 mod places;
 pub mod reach;

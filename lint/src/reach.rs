@@ -17,6 +17,7 @@ use netpol_policy::evaluate::Evaluator;
 pub use answer::{Answer, Finding, Route};
 pub use json::write as write_json;
 pub use name::NameError;
+pub(crate) use place::Places;
 pub use port::{Ask, PortError};
 pub use route::RouteError;
 pub use text::write as write_text;

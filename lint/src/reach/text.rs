@@ -189,7 +189,7 @@ impl<'f> Writer<'f, '_> {
         for (at, text) in labels {
             match spans.iter_mut().find(|(span, _)| *span == at.span) {
                 Some((_, label)) => {
-                    label.push_str(&format!(", {}", text.trim_start_matches("it would need ")))
+                    label.push_str(&format!("; {text}"));
                 }
                 None => spans.push((at.span, text)),
             }

@@ -58,6 +58,9 @@ pub(crate) struct Side {
     pub(crate) rules: usize,
 }
 
+/// What is behind a Service: workload, address and port.
+pub(crate) type Behind = (usize, Option<Address>, u16);
+
 pub(crate) type Reason = Vec<(String, usize, Option<usize>, Option<usize>)>;
 
 impl Naive {
@@ -216,7 +219,7 @@ impl Naive {
     }
 
     /// Where a Service leads: its name, its port, and for each the workload, address and port behind it.
-    pub(crate) fn services(&self) -> Vec<(String, u64, BTreeSet<(usize, Option<Address>, u16)>)> {
+    pub(crate) fn services(&self) -> Vec<(String, u64, BTreeSet<Behind>)> {
         let mut found = Vec::new();
         for service in &self.services {
             for port in list(&service["spec"]["ports"]) {
