@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use netpol_tests::lab::address::Family;
 use netpol_tests::lab::requirements::skip;
 use netpol_tests::lab::{Between, OUTSIDE_ADDRESSES, ServiceProxy, Shape, Wiring};
+use netpol_tests::probe::server::Port;
 use netpol_tests::random::{self, Rng};
 use netpol_tests::scenario::flow::{self, Destination, Flow, Source};
 use netpol_tests::scenario::{Verdict, measure, predict};
@@ -85,6 +86,14 @@ fn predicted(enforced: &Enforced) -> Vec<(Flow, Family, Verdict)> {
         }));
     }
     flows.extend(from_outside);
+    let sources = running.cluster.pods.keys().cloned().map(Source::Pod);
+    for source in sources.chain((1..=OUTSIDE_ADDRESSES).map(Source::Outside)) {
+        for port in running.cluster.services.values().flat_map(|service| &service.ports) {
+            let number = port.node_port.expect("every random Service has node ports");
+            let destination = Destination::NodePort(Port { transport: port.transport, number });
+            flows.push(Flow { source: source.clone(), destination });
+        }
+    }
     let mut predicted = Vec::new();
     for flow in flows {
         for family in Family::BOTH {

@@ -124,15 +124,13 @@ pub fn open(
         return verdict.answer(Reason::NotIsolated);
     }
     if outward {
-        if is_node(&key.remote) {
-            verdict.defer = true;
-            verdict.track = false;
-            return verdict.answer(Reason::Node);
-        }
-        if Packet::has_ports(key.protocol) && is_service(&key.remote, key.protocol, port) {
+        let node = is_node(&key.remote);
+        if node || Packet::has_ports(key.protocol) && is_service(&key.remote, key.protocol, port) {
+            // A node port is a Service, too; whether this is one is known where the packet leaves.
+            let reason = if node { Reason::Node } else { Reason::Deferred };
             if present {
                 verdict.defer = true;
-                return verdict.answer(Reason::Deferred);
+                return verdict.answer(reason);
             }
             // A reply from a Service: its address says nothing, but the backend may be known.
             if question.flow.flags & DEFERRED != 0 {
@@ -145,7 +143,7 @@ pub fn open(
                 }
             }
             // The packets of the pod's side are judged one by one where they leave.
-            return verdict.answer(Reason::Deferred);
+            return verdict.answer(reason);
         }
     }
     ask(context, verdict, &key.remote, key.protocol, port)

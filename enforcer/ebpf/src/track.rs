@@ -62,13 +62,13 @@ fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, di
     let own = flow::approved(&question.flow, direction) != 0;
     let answer = flow::approved(&question.flow, reverse) != 0;
 
+    // Within a connection between the pod and an address of its node that nothing is known of.
+    let with_node = packet.kind == kind::MIDDLE && !own && is_node(&question.key.remote);
+
     if packet.kind != kind::OPENING {
         // Towards the node everything passes at first, also what a translation then sends elsewhere. A connection
         // from the node's address that is older than its entry would be judged there as if the pod had opened it.
-        let from_node = !own
-            && packet.kind == kind::MIDDLE
-            && matches!(direction, Direction::Egress)
-            && is_node(&question.key.remote);
+        let from_node = with_node && matches!(direction, Direction::Egress);
         if (answer || from_node) && open(context, endpoint, question, reverse, false) {
             return !question.verdict.track || remember(context, endpoint, packet, reverse, false, question);
         }
@@ -80,13 +80,14 @@ fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, di
 
     if open(context, endpoint, question, direction, true) {
         question.verdict.news = !own;
-        if question.verdict.track && packet.kind != kind::REPLY {
+        // What the pod may have answered to the node's address must not open the way for more of it.
+        if question.verdict.track && packet.kind != kind::REPLY && !with_node {
             return remember(context, endpoint, packet, direction, true, question);
         }
         return true;
     }
 
-    if packet.kind == kind::MIDDLE && !own {
+    if packet.kind == kind::MIDDLE && !own && !with_node {
         // The entry was lost, or there never was one: perhaps the other side opened the connection.
         let denied = question.verdict;
         if open(context, endpoint, question, reverse, false) && question.verdict.track {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -93,6 +94,8 @@ impl fmt::Display for Outcome {
 
 /// How often a datagram is sent again while nothing comes back.
 const RESEND: Duration = Duration::from_millis(250);
+/// Counts the ports of raw sockets.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 /// How many sockets are open at a time.
 const AT_ONCE: usize = 800;
 
@@ -166,6 +169,9 @@ impl Attempt {
         };
         let socket = probe.from.run(|| Socket::new(domain, kind, Some(protocol)))?;
         socket.set_nonblocking(true)?;
+        if kind == Type::RAW && domain == Domain::IPV6 {
+            without_flow_label(&socket)?;
+        }
         if let Some(source) = probe.source {
             match source {
                 IpAddr::V4(_) => socket.set_ip_transparent_v4(true)?,
@@ -187,8 +193,8 @@ impl Attempt {
             }
             _ => {
                 connected?;
-                // Different probes from one pod must not share a port; raw sockets leave the choice to us.
-                let source_port = 20_000 + (std::os::fd::AsRawFd::as_raw_fd(&socket) as u16 % 10_000);
+                // Raw sockets leave the choice of a port to us; one that was used a moment ago may still be tracked.
+                let source_port = 20_000 + NEXT_PORT.fetch_add(1, Ordering::Relaxed) % 40_000;
                 let packet = match probe.to {
                     Target::Echo(to) => echo_request(to, probe.payload),
                     Target::Port(_, Port { transport: Transport::Sctp, number }) => {
@@ -273,6 +279,21 @@ impl Attempt {
         }
         None
     }
+}
+
+/// The kernel labels the packets of a raw IPv6 socket by their addresses alone, so that all flows between two addresses look
+/// like one. A real SCTP socket has a label for each.
+#[allow(unsafe_code)]
+fn without_flow_label(socket: &Socket) -> std::io::Result<()> {
+    // From linux/in6.h; the libc crate doesn't have it.
+    const IPV6_AUTOFLOWLABEL: libc::c_int = 70;
+    let (off, length) = (0 as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
+    let fd = std::os::fd::AsRawFd::as_raw_fd(socket);
+    // SAFETY: the option's value is an int that lives across the call, and its length is given.
+    let result = unsafe {
+        libc::setsockopt(fd, libc::IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, (&raw const off).cast(), length)
+    };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 fn first_line(bytes: &[u8]) -> Option<String> {

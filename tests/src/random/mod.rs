@@ -35,17 +35,15 @@ pub fn cluster(rng: &mut Rng) -> Cluster {
             namespace: (*namespace).to_owned(),
             name: "front".to_owned(),
             selector: BTreeMap::from([("front".to_owned(), "yes".to_owned())]),
-            ports: vec![ServicePort {
-                transport: Transport::Tcp,
-                number: 8080,
-                target: TargetPort::Number(80),
-                node_port: None,
-            }],
+            ports: service_ports(u16::try_from(index).expect("few namespaces")),
         };
         cluster.services.insert(service.key(), service);
-        let front = format!("{namespace}/pod-{}", rng.below(3));
-        if let Some(pod) = cluster.pods.get_mut(&front) {
-            pod.labels.insert("front".to_owned(), "yes".to_owned());
+        // Sometimes two pods are behind the Service.
+        for _ in 0..2 {
+            let front = format!("{namespace}/pod-{}", rng.below(3));
+            if let Some(pod) = cluster.pods.get_mut(&front) {
+                pod.labels.insert("front".to_owned(), "yes".to_owned());
+            }
         }
     }
     cluster
@@ -56,6 +54,20 @@ pub fn cluster(rng: &mut Rng) -> Cluster {
 pub fn policies(rng: &mut Rng, count: usize) -> String {
     let items = (0..count).map(|number| policy::random(rng, number)).collect::<Vec<_>>();
     serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+}
+
+fn service_ports(service: u16) -> Vec<ServicePort> {
+    let port = |transport, number, target, node_port| ServicePort {
+        transport,
+        number,
+        target: TargetPort::Number(target),
+        node_port: Some(node_port + service),
+    };
+    vec![
+        port(Transport::Tcp, 8080, 80, 30_080),
+        port(Transport::Udp, 5353, 53, 30_053),
+        port(Transport::Sctp, 99, 9, 30_009),
+    ]
 }
 
 fn labels(rng: &mut Rng) -> Labels {

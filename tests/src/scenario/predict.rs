@@ -61,6 +61,7 @@ fn is_refused(manifest: &Manifest) -> bool {
 
 /// The evaluator's verdict; `None` for a Service whose endpoints don't share one, because chance decides there.
 ///
+/// Between nodes it assumes routes: in VXLAN another address of the node arrives at a node port.
 /// `objects` and `layout` say where the flow goes; `cluster` is what the programs under test read: the objects with their
 /// addresses, and the policies.
 #[must_use]
@@ -121,13 +122,18 @@ fn legs(objects: &cluster::Cluster, layout: &Layout, flow: &Flow, family: Family
             let legs = flow.pods_behind(objects).into_iter().map(|(pod, port)| {
                 let from = from(Some(&pod));
                 let to = layout.pods[&pod].address.of(family);
-                // A node port translates the source: the node's address in its own pod range arrives.
-                let first_node = match &flow.source {
+                // A node port translates the source to the node's address on the link to the pod.
+                let translator = match &flow.source {
                     Source::Pod(source) => layout.pods[source].node,
                     _ => 0,
                 };
-                let translated = matches!(destination, Destination::NodePort(_)) && from != to;
-                let arrives_from = if translated { layout.gateway(first_node).of(family) } else { from };
+                let arrives_from = if !matches!(destination, Destination::NodePort(_)) || from == to {
+                    from
+                } else if layout.pods[&pod].node == translator {
+                    layout.gateway(translator).of(family)
+                } else {
+                    layout.node_address(translator).of(family)
+                };
                 Leg { from, arrives_from, to, port }
             });
             legs.collect()

@@ -192,3 +192,40 @@ fn errors_that_belong_to_a_flow_come_back() {
         assert_eq!(outcome, Outcome::Refused, "{family}{}", enforced.explain());
     }
 }
+
+#[test]
+fn an_isolated_pod_gets_the_answers_of_a_node_port() {
+    if skip("node ports of an isolated pod") {
+        return;
+    }
+    let mut objects = String::new();
+    for (name, node) in [("client", "node-1"), ("near", "node-1"), ("far", "node-2"), ("closed", "node-2")] {
+        let text = pod(name, name, "{containerPort: 80}, {containerPort: 53, protocol: UDP}");
+        objects += &text.replace("spec: {", &format!("spec: {{nodeName: {node}, "));
+    }
+    for (index, role) in ["near", "far", "closed"].iter().enumerate() {
+        objects += &format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {role}}}\nspec: {{type: NodePort, selector: {{role: {role}}}, ports: [{{port: 80, nodePort: {}}}, {{port: 53, nodePort: {}, protocol: UDP}}]}}\n---\n",
+            30_080 + index,
+            30_053 + index
+        );
+    }
+    // Nothing may come in, and only near and far may be reached; the answer has the node's address.
+    let allow = policy(
+        "client",
+        "{podSelector: {matchLabels: {role: client}}, policyTypes: [Ingress, Egress], egress: [{to: [{podSelector: {matchExpressions: [{key: role, operator: In, values: [near, far]}]}}]}]}",
+    );
+    for shape in [
+        Shape::two_nodes(Wiring::PointToPoint, Between::Routes, ServiceProxy::Nftables),
+        Shape::two_nodes(BRIDGE, Between::Vxlan, ServiceProxy::Iptables),
+    ] {
+        let enforced = Enforced::new(shape, &objects, &[("client.yaml", &allow)]);
+        enforced.expect(
+            &["client -> node port 30080, node port 30081, node port 30053/udp, node port 30054/udp"],
+            &[
+                "client -> node port 30082, node port 30055/udp",
+                "near, far, closed -> client:80, client:53/udp",
+            ],
+        );
+    }
+}
