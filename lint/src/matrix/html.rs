@@ -18,7 +18,8 @@ use crate::output::plural;
 const TABLE_LIMIT: usize = 200;
 
 const STYLE: &str = include_str!("html/page.css");
-const SCRIPT: &str = include_str!("html/page.js");
+const TABLE_SCRIPT: &str = include_str!("html/table.js");
+const LIST_SCRIPT: &str = include_str!("html/list.js");
 
 /// Writes the page. `files` are the places of the policies.
 pub fn write(matrix: &Matrix<'_, '_>, files: &[SourceFile], out: &mut dyn Write) -> io::Result<()> {
@@ -31,8 +32,8 @@ pub fn write(matrix: &Matrix<'_, '_>, files: &[SourceFile], out: &mut dyn Write)
          </head>\n<body>\n"
     )?;
     header(matrix, out)?;
+    controls(matrix, with_table, out)?;
     if with_table {
-        controls(matrix, out)?;
         table::write(matrix, out)?;
         writeln!(
             out,
@@ -41,10 +42,11 @@ pub fn write(matrix: &Matrix<'_, '_>, files: &[SourceFile], out: &mut dyn Write)
         )?;
     }
     people::write(matrix, out)?;
+    writeln!(out, "<script>\n{LIST_SCRIPT}</script>")?;
     if with_table {
         write!(out, "<script type=\"application/json\" id=\"data\">")?;
         data::write(matrix, files, out)?;
-        write!(out, "</script>\n<script>\n{SCRIPT}</script>\n")?;
+        write!(out, "</script>\n<script>\n{TABLE_SCRIPT}</script>\n")?;
     }
     writeln!(out, "</body>\n</html>")
 }
@@ -75,10 +77,24 @@ fn header(matrix: &Matrix<'_, '_>, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-fn controls(matrix: &Matrix<'_, '_>, out: &mut dyn Write) -> io::Result<()> {
+fn controls(matrix: &Matrix<'_, '_>, with_table: bool, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "<form id=\"filter\" hidden>")?;
+    let hint = if with_table {
+        namespaces(matrix, out)?;
+        "Click a cell, or move with the arrow keys, to see why."
+    } else {
+        "Too many for a table: give fewer files to see one."
+    };
+    writeln!(
+        out,
+        "<label>Name <input id=\"name\" type=\"search\" placeholder=\"part of a name\" autocomplete=\"off\"></label>\n\
+         <span class=\"hint\">{hint}</span>\n</form>"
+    )
+}
+
+fn namespaces(matrix: &Matrix<'_, '_>, out: &mut dyn Write) -> io::Result<()> {
     let mut namespaces: Vec<_> = matrix.ends().iter().filter_map(super::End::namespace).collect();
     namespaces.dedup();
-    writeln!(out, "<form id=\"filter\" hidden>")?;
     for (id, label) in [("from", "From"), ("to", "To")] {
         write!(out, "<label>{label} <select id=\"{id}\"><option value=\"\">everywhere</option>")?;
         for namespace in &namespaces {
@@ -86,9 +102,5 @@ fn controls(matrix: &Matrix<'_, '_>, out: &mut dyn Write) -> io::Result<()> {
         }
         writeln!(out, "<option value=\"/\">outside</option></select></label>")?;
     }
-    write!(
-        out,
-        "<label>Name <input id=\"name\" type=\"search\" placeholder=\"part of a name\" autocomplete=\"off\"></label>\n\
-         <span class=\"hint\">Click a cell, or move with the arrow keys, to see why.</span>\n</form>\n"
-    )
+    Ok(())
 }

@@ -131,7 +131,6 @@
     if (cell) focus(cell);
   });
 
-  const form = document.getElementById("filter");
   const [from, to, name] = ["from", "to", "name"].map((id) => document.getElementById(id));
   const filter = () => {
     const part = name.value.trim().toLowerCase();
@@ -148,9 +147,6 @@
     rows.forEach((row) => {
       for (let i = 0; i < count; i++) row.cells[i + 1].hidden = !visible[i];
     });
-    document.querySelectorAll("#people details").forEach((node) => {
-      node.hidden = !node.firstElementChild.textContent.toLowerCase().includes(part);
-    });
     if (chosen && (chosen.hidden || chosen.parentElement.hidden)) choose(null);
     if (stop && (stop.hidden || stop.parentElement.hidden)) {
       const row = rows.find(isShown);
@@ -162,7 +158,5 @@
       }
     }
   };
-  form.hidden = false;
-  form.addEventListener("input", filter);
-  form.addEventListener("submit", (event) => event.preventDefault());
+  document.getElementById("filter").addEventListener("input", filter);
 })();
