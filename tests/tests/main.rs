@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod common;
+mod demo;
 mod differential;
 mod lab;
 mod lint;
