@@ -40,6 +40,8 @@ pub enum Event {
 pub struct Options {
     /// The node's name.
     pub node: String,
+    /// The inode of the network namespace.
+    pub network_namespace: u64,
     /// Ranges of pod addresses beside those of the Node object.
     pub pod_ranges: Vec<IpNet>,
     /// Settings of the programs.
@@ -97,6 +99,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").into(),
             node: options.node.clone(),
             pid: std::process::id(),
+            network_namespace: options.network_namespace,
             ..Report::default()
         };
         Self {
@@ -186,9 +189,11 @@ impl Agent {
                 }
                 let stays = match (&self.cluster, self.programmer.state().epoch) {
                     (Some(_), _) => "the objects before this change stay enforced",
-                    (None, 0) => {
-                        "no objects were ever enforced here: every pod is closed until they can be read"
+                    (None, 0) if self.options.pod_ranges.is_empty() => {
+                        "nothing was ever enforced here, and without --pod-cidr pods can't be told from other \
+                         containers: nothing is enforced"
                     }
+                    (None, 0) => "nothing was ever enforced here: every pod is closed",
                     (None, _) => "what an earlier run programmed stays enforced, and new pods are closed",
                 };
                 log::error("objects refused", &[("wrong", &complaints.len()), ("until_then", &stays)]);

@@ -59,7 +59,7 @@ pub struct Run {
     pub source: SourceKind,
     /// A directory of manifests (.yaml, .yml, .json), watched for changes; may be given several times. Pods need
     /// `status.podIPs`.
-    #[arg(long, value_name = "DIR", required_if_eq("source", "files"))]
+    #[arg(long, value_name = "DIR")]
     pub manifests: Vec<PathBuf>,
     /// This node's name, as in `spec.nodeName` of its pods. The host's name by default.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]

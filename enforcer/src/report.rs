@@ -19,6 +19,8 @@ pub struct Report {
     pub node: String,
     /// The agent's process.
     pub pid: u32,
+    /// The inode of the network namespace that it works in.
+    pub network_namespace: u64,
     /// Raised with every change of what is enforced.
     pub epoch: u32,
     /// When the objects that are enforced were read, RFC 3339; `None` if none ever were.

@@ -119,8 +119,8 @@ fn pod_bridges(links: &[Link], pods: &PodAddresses) -> BTreeSet<u32> {
         .iter()
         .filter(|link| link.addresses.iter().any(|net| pods.in_range(net.addr())))
         .map(|link| link.index);
-    let by_port =
-        links.iter().filter(|link| matches!(peer(link, pods), End::Pod(_))).filter_map(|link| link.master);
+    let is_pod = |link: &&Link| pods.links.contains(&link.index) || matches!(peer(link, pods), End::Pod(_));
+    let by_port = links.iter().filter(is_pod).filter_map(|link| link.master);
     let candidates: BTreeSet<u32> = by_address.chain(by_port).collect();
     links
         .iter()
@@ -235,7 +235,7 @@ mod tests {
     fn a_pod_whose_object_is_gone_is_still_a_pod() {
         let links =
             [on(veth(40, &["172.30.0.2"]), 9), on(veth(41, &["172.30.0.3"]), 9), link(9, LinkKind::Bridge)];
-        let expected = [pod(&["172.30.0.2"]), Role::Ignored(Reason::ForeignContainer), Role::Uplink];
+        let expected = [pod(&["172.30.0.2"]), Role::Uplink, Role::Ignored(Reason::PodBridge)];
         assert_eq!(roles(&links, &pods()), expected);
     }
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, RwLock};
 use std::thread;
@@ -14,6 +16,7 @@ use crate::kernel::{Events, Flows, Hooks, Maps, Pins, Settings, load};
 use crate::monitor::{self, View};
 use crate::netlink::{self, Netlink};
 use crate::object::OBJECT;
+use crate::report::Report;
 use crate::source::{Files, Source};
 use crate::tables::Programmer;
 use crate::{lock, log, others, preflight, signal};
@@ -29,6 +32,9 @@ pub(super) fn run(run: Run) -> Result<()> {
         None => host_name()?,
     };
     let state_dir = &run.places.state_dir;
+    if run.source == SourceKind::Files && run.manifests.is_empty() {
+        bail!("--source files needs at least one --manifests DIR");
+    }
     let Some(_lock) = lock::take(state_dir)? else {
         bail!(
             "another agent runs with the state directory {}: stop it first, or give this one its own --state-dir and --bpffs",
@@ -47,6 +53,8 @@ pub(super) fn run(run: Run) -> Result<()> {
         tell_allowed: false,
     };
     let pins = Pins::prepare(&run.places.bpffs, run.mount_bpffs)?;
+    let network_namespace = network_namespace()?;
+    refuse_others_pins(&pins, state_dir, network_namespace)?;
     let loaded = load(OBJECT, &pins, &run.sizes, settings)?;
     let maps = Maps::open(&pins)?;
     let flows = Flows::open(&pins)?;
@@ -71,7 +79,8 @@ pub(super) fn run(run: Run) -> Result<()> {
         tell.send(Event::Stop)
     })?;
 
-    let options = Options { node, pod_ranges: run.pod_cidr, settings, state_dir: state_dir.clone() };
+    let options =
+        Options { node, network_namespace, pod_ranges: run.pod_cidr, settings, state_dir: state_dir.clone() };
     let hooks = Hooks::new(pins);
     Agent::new(options, netlink, loaded, hooks, programmer, flows, view).run(&events)?;
     log::info("stopped", &[("enforcement", &"what is programmed stays enforced")]);
@@ -85,6 +94,23 @@ fn start_source(kind: SourceKind, manifests: Vec<std::path::PathBuf>, tell: Send
     let tell = Box::new(move |update| tell.send(Event::Source(update)).is_ok());
     thread::Builder::new().name("source".into()).spawn(move || source.run(tell))?;
     Ok(())
+}
+
+/// Pinned links are found by interface index, which means something else in another network namespace.
+fn refuse_others_pins(pins: &Pins, state_dir: &Path, network_namespace: u64) -> Result<()> {
+    let elsewhere = Report::read(state_dir).is_ok_and(|report| report.network_namespace != network_namespace);
+    if elsewhere && !pins.hooks()?.is_empty() {
+        bail!(
+            "what is pinned belongs to an agent of another network namespace: run this one there, give it its own \
+             --state-dir and --bpffs, or remove what that agent left with `netpol-enforcer cleanup`"
+        );
+    }
+    Ok(())
+}
+
+fn network_namespace() -> Result<u64> {
+    let path = "/proc/self/ns/net";
+    Ok(fs::metadata(path).with_context(|| format!("looking at {path}"))?.ino())
 }
 
 /// Two enforcers on one node would each drop what it denies, and each would be blamed for the other's drops.

@@ -122,6 +122,7 @@ fn text(shown: &Shown, colour: bool) -> String {
 
 fn isolation(isolation: &IsolationReport) -> String {
     match (&*isolation.state, isolation.set) {
+        ("isolated", Some(set)) if isolation.policies.is_empty() => format!("set {set}"),
         ("isolated", Some(set)) => format!("set {set}: {}", isolation.policies.join(", ")),
         (state, _) => state.into(),
     }

@@ -89,7 +89,7 @@ impl Hooks {
         name: &str,
         program: &'static str,
     ) -> Result<Attached, HookError> {
-        if self.attached.get(&hook) == Some(&program) && is_attached(loaded, hook, name, program)? {
+        if self.attached.get(&hook) == Some(&program) && runs_at(loaded.program(program)?, hook, name) {
             return Ok(Attached::Before);
         }
         let classifier = loaded.program(program)?;
@@ -98,7 +98,12 @@ impl Hooks {
                 Ok(id) => {
                     // Only our handle goes; the pin keeps the link.
                     drop(classifier.take_link(id));
-                    Attached::Replaced
+                    if runs_at(classifier, hook, name) {
+                        Attached::Replaced
+                    } else {
+                        self.pins.remove_link(hook)?;
+                        self.attach_new(classifier, hook, name, program)?
+                    }
                 }
                 // The interface of this index that the link belonged to is gone, and another one has the index now.
                 Err(_) => {
@@ -175,19 +180,14 @@ pub fn program_for(pod: bool, direction: Direction, ethernet: bool) -> &'static 
     }
 }
 
-/// Whether the kernel still runs the program there: someone may have detached it.
-fn is_attached(
-    loaded: &mut Loaded,
-    hook: Hook,
-    name: &str,
-    program: &'static str,
-) -> Result<bool, HookError> {
-    let ours = loaded.program(program)?.info().map(|info| info.id());
+/// Whether the kernel runs the program there: someone may have detached it.
+fn runs_at(classifier: &SchedClassifier, hook: Hook, name: &str) -> bool {
+    let ours = classifier.info().map(|info| info.id());
     let there = SchedClassifier::query_tcx(name, attach_type(hook));
-    Ok(match (ours, there) {
+    match (ours, there) {
         (Ok(ours), Ok((_, programs))) => programs.iter().any(|program| program.id() == ours),
         _ => false,
-    })
+    }
 }
 
 fn attach_type(hook: Hook) -> TcAttachType {
