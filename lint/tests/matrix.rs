@@ -295,6 +295,7 @@ fn html_stands_alone() {
     assert!(texts.iter().any(|text| {
         text.as_str().unwrap().contains("spec.ingress[0].from[0] of policy shop/db (shop.yaml:")
     }));
-    assert!(texts.iter().any(|text| text.as_str().unwrap().contains("would need")));
+    let missed = "spec.ingress[0].from[0] of policy shop/db (shop.yaml:36:12), which would need the peer to be in namespace shop, not ops and the label app=web on the pod";
+    assert!(texts.iter().any(|text| text.as_str().unwrap().contains(missed)), "{texts:#?}");
     assert_eq!(data["ends"].as_array().unwrap().len(), before_scripts.matches("<th scope=\"row\">").count());
 }

@@ -1,7 +1,7 @@
 //! Why something passes between two ends, or nothing does.
 
-use netpol_policy::evaluate::{Decision, Endpoint, Flow, Lack, RuleRef};
-use netpol_policy::model::{Direction, Ports, Protocol, Traffic};
+use netpol_policy::evaluate::{Decision, Flow, RuleRef};
+use netpol_policy::model::{Direction, Ports, Traffic};
 
 use super::Matrix;
 use crate::file::SourceFile;
@@ -42,30 +42,24 @@ impl<'m, 'e, 'c> Why<'m, 'e, 'c> {
             }
             return lines.join("\n");
         }
-        let verdict = evaluator.verdict(&Flow::new(from, to, typical(to)));
+        if let Some(miss) = evaluator.closest_rule(from, to, direction) {
+            let lacks: Vec<_> = miss.lacks.iter().map(ToString::to_string).collect();
+            let (policy, place, lacks) =
+                (&miss.at.policy.name, self.place(&miss.at), crate::words::list(&lacks));
+            return format!(
+                "no rule means this peer; closest is {} of policy {policy}{place}, which would need {lacks}",
+                miss.at
+            );
+        }
+        // Exemptions and isolation don't depend on what is asked for.
+        let verdict = evaluator.verdict(&Flow::new(from, to, Traffic::Icmp));
         let decision = match direction {
             Direction::Ingress => verdict.ingress,
             Direction::Egress => verdict.egress,
         };
         match decision {
             Decision::Exempt(exemption) => exemption.to_string(),
-            Decision::Denied { closest: Some(miss), .. } => {
-                let peer = |lack: &&Lack<'_>| {
-                    !matches!(
-                        lack,
-                        Lack::Port(_) | Lack::Protocol(_) | Lack::NoPorts | Lack::PortNotDeclared(_)
-                    )
-                };
-                let lacks: Vec<_> = miss.lacks.iter().filter(peer).map(ToString::to_string).collect();
-                let place = self.place(&miss.at);
-                format!(
-                    "no rule means this peer; closest is {} of policy {}{place}, which would need {}",
-                    miss.at,
-                    miss.at.policy.name,
-                    crate::words::list(&lacks)
-                )
-            }
-            Decision::Denied { closest: None, .. } => "nothing that isolates it has a rule".to_owned(),
+            Decision::Denied { .. } => "nothing that isolates it has a rule".to_owned(),
             Decision::Allowed { .. } | Decision::NotIsolated => String::new(),
         }
     }
@@ -82,12 +76,4 @@ impl<'m, 'e, 'c> Why<'m, 'e, 'c> {
     fn place(&self, rule: &RuleRef<'_>) -> String {
         self.places.peer(rule).map(|at| format!(" ({at})")).unwrap_or_default()
     }
-}
-
-/// Some traffic that a destination might serve; which one hardly matters where no peer matches.
-fn typical(to: Endpoint<'_>) -> Traffic {
-    let declared = to.as_pod().and_then(|pod| pod.ports.first()).map(|port| (port.protocol, port.port));
-    let (protocol, port) =
-        declared.unwrap_or((Protocol::Tcp, const { std::num::NonZeroU16::new(80).unwrap() }));
-    Traffic::Port(protocol, port)
 }

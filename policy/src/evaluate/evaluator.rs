@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 use super::connections::Connections;
-use super::decision::{Decision, Exemption, Isolation, RuleRef, Verdict};
+use super::decision::{Decision, Exemption, Isolation, NearMiss, RuleRef, Verdict};
 use super::endpoint::{Endpoint, Flow, common_family};
 use super::near_miss;
 use super::reachability::Reachability;
@@ -87,6 +87,19 @@ impl<'c> Evaluator<'c> {
             })
         });
         found.collect()
+    }
+
+    /// The rule of one end's policies whose peers come closest to meaning the other end, with what its peers lack.
+    /// `None` when that end is not isolated or exempt, or when no rule misses.
+    pub fn closest_rule(
+        &self,
+        source: Endpoint<'c>,
+        destination: Endpoint<'c>,
+        direction: Direction,
+    ) -> Option<NearMiss<'c>> {
+        let (source, destination) = common_family(source, destination);
+        let pod = self.subject_or_exempt(source, destination, direction).ok()?;
+        near_miss::closest_by_peer(self, pod, far_end(source, destination, direction), direction)
     }
 
     /// The policies that isolate a pod in a direction, in the cluster's order.

@@ -14,15 +14,37 @@ pub(super) fn closest<'c>(
     direction: Direction,
 ) -> Option<NearMiss<'c>> {
     let far = far_end(flow.source, flow.destination, direction);
+    nearest(evaluator, pod, far, direction, |ports| closest_port(ports, flow))
+}
+
+/// The same by peers alone, whatever the ports. Rules whose peers match are no misses; they are passed over.
+pub(super) fn closest_by_peer<'c>(
+    evaluator: &Evaluator<'c>,
+    pod: &'c Pod,
+    far: Endpoint<'c>,
+    direction: Direction,
+) -> Option<NearMiss<'c>> {
+    nearest(evaluator, pod, far, direction, |_| (None, None))
+}
+
+fn nearest<'c>(
+    evaluator: &Evaluator<'c>,
+    pod: &'c Pod,
+    far: Endpoint<'c>,
+    direction: Direction,
+    ports: impl Fn(&'c Ports) -> (Option<usize>, Option<Lack<'c>>),
+) -> Option<NearMiss<'c>> {
+    let ports = &ports;
     let candidates = evaluator.selecting(pod, direction).flat_map(|policy| {
         rules(policy, direction).map(move |(index, rule)| {
             let (peer, mut lacks) = closest_peer(evaluator, policy, &rule.peers, far);
-            let (port, lack) = closest_port(&rule.ports, flow);
+            let (port, lack) = ports(&rule.ports);
             lacks.extend(lack);
             NearMiss { at: RuleRef { policy, direction, rule: index, peer, port }, lacks }
         })
     });
-    candidates.min_by_key(|miss| miss.lacks.iter().map(weight).sum::<usize>())
+    let misses = candidates.filter(|miss| !miss.lacks.is_empty());
+    misses.min_by_key(|miss| miss.lacks.iter().map(weight).sum::<usize>())
 }
 
 /// How far off one thing is: a different label is nearer than being of another kind altogether.
@@ -33,9 +55,8 @@ fn weight(lack: &Lack<'_>) -> usize {
         }
         Lack::PodLabels { unmet } | Lack::NamespaceLabels { unmet, .. } => 2 + unmet.len(),
         Lack::OtherNamespace { .. } => 3,
-        Lack::AddressUnknown(_) => 4,
         Lack::OutsideBlock(_) => 5,
-        Lack::NoPod => 6,
+        Lack::AddressUnknown(_) | Lack::NoPod => 6,
     }
 }
 

@@ -73,6 +73,10 @@ proptest! {
                         Direction::Ingress => (&entering, *from),
                         Direction::Egress => (&leaving, *to),
                     };
+                    if let Some(miss) = evaluator.closest_rule(*source, *destination, direction) {
+                        prop_assert!(!miss.lacks.is_empty());
+                        prop_assert!(rules.iter().all(|rule| (rule.policy, rule.rule) != (miss.at.policy, miss.at.rule)));
+                    }
                     for ((end, _), reasons) in side.iter().flat_map(|side| &side.allowed) {
                         let known = |(policy, rule, ..): &(String, usize, _, _)| {
                             rules.iter().any(|r| *r.policy.name.name == **policy && r.rule == *rule)
