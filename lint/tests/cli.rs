@@ -365,3 +365,17 @@ fn pages_and_lists() {
         assert!(codes.contains(&code), "{code}");
     }
 }
+
+#[test]
+fn a_namespace_for_what_names_none() {
+    let pods = "apiVersion: v1\nkind: Pod\nmetadata: {name: db, namespace: shop, labels: {app: database}}\n";
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec:\n  podSelector: {matchLabels: {app: db}}\n  policyTypes: [Ingress]\n";
+    let folder = folder(&[("pods.yaml", pods), ("policy.yaml", policy)]);
+    assert_eq!(run(folder.path(), &["check"], "").status, 0, "nothing is known of the namespace default");
+    let found = run(folder.path(), &["check", "-n", "shop", "--output-format", "concise"], "");
+    assert!(
+        found.out.starts_with("policy.yaml:5:30: NP501 warning no workload of namespace shop"),
+        "{}",
+        found.out
+    );
+}

@@ -45,9 +45,10 @@ pub(super) fn weigh(cx: &Context<'_>, pair: &Pair<'_>) -> Option<Evidence> {
     }
 }
 
-/// The policy's namespace, `default` when none is written.
+/// The policy's namespace: the one written, or where objects go that name none.
 pub(super) fn own_namespace<'a>(cx: &Context<'a>) -> &'a str {
-    cx.written_namespace().unwrap_or("default")
+    let meant = cx.policy.model.as_ref().map(|policy| &*policy.name.namespace);
+    meant.or(cx.written_namespace()).unwrap_or("default")
 }
 
 /// Whether a namespace selector surely matches the policy's own namespace.
