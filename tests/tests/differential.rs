@@ -19,13 +19,23 @@ const POLICIES: usize = 8;
 
 #[test]
 fn the_data_path_agrees_with_the_evaluator_on_random_flows() {
-    if skip("the differential test with real packets") {
+    compare(Shape::two_nodes(Wiring::PointToPoint, Between::Routes, ServiceProxy::Nftables));
+}
+
+#[test]
+fn the_data_path_agrees_with_the_evaluator_on_random_flows_in_vxlan() {
+    let bridge = Wiring::Bridge { call_iptables: true };
+    compare(Shape::two_nodes(bridge, Between::Vxlan, ServiceProxy::Iptables));
+}
+
+fn compare(shape: Shape) {
+    if skip(&format!("the differential test with real packets on {shape}")) {
         return;
     }
+    let kind = shape.to_string();
     let seed = number("NETPOL_SEED").unwrap_or_else(|| UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs()));
     let wanted = number("NETPOL_FLOWS").and_then(|flows| flows.try_into().ok()).unwrap_or(FLOWS);
     let mut rng = Rng::new(seed);
-    let shape = Shape::two_nodes(Wiring::PointToPoint, Between::Routes, ServiceProxy::Nftables);
     let mut enforced = Enforced::without_agents(shape, "");
     enforced.start_agents();
     let (mut checked, mut closed, mut round) = (0, 0, 0);
@@ -54,10 +64,7 @@ fn the_data_path_agrees_with_the_evaluator_on_random_flows() {
         closed > checked / 10 && closed < checked - checked / 10,
         "seed {seed}: {closed} of {checked} are closed"
     );
-    summary::count(
-        checked,
-        &format!("random flows with real packets, evaluator and data path agree (seed {seed})"),
-    );
+    summary::count(checked, &format!("random flows on {kind}: evaluator and data path agree (seed {seed})"));
 }
 
 /// From every pod and every host outside to everything, over both families, with the evaluator's verdicts.

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 
 use super::{Cluster, PodObject};
+use crate::lab::Between;
 use crate::lab::address::{self, Pair};
 
 /// The places of a cluster's nodes, pods and Services.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The nodes' names; their index says their addresses.
     pub nodes: Vec<String>,
+    /// How the nodes reach each other's pods.
+    pub between: Between,
     /// The pods, by `namespace/name`.
     pub pods: BTreeMap<String, PodPlace>,
     /// The cluster addresses of Services, by `namespace/name`.
@@ -28,13 +31,18 @@ pub struct PodPlace {
 }
 
 impl Layout {
+    /// Nodes without pods.
+    #[must_use]
+    pub fn new(nodes: Vec<String>, between: Between) -> Self {
+        Self { nodes, between, pods: BTreeMap::new(), services: BTreeMap::new() }
+    }
+
     /// Gives every pod and Service of a cluster a place, without any network.
     ///
     /// # Errors
     /// When there are too many of them.
     pub fn on_paper(nodes: &[&str], cluster: &Cluster) -> Result<Self> {
-        let mut layout =
-            Self { nodes: nodes.iter().map(|name| (*name).to_owned()).collect(), ..Self::default() };
+        let mut layout = Self::new(nodes.iter().map(|name| (*name).to_owned()).collect(), Between::Routes);
         let mut taken = vec![0; nodes.len()];
         for (index, (name, pod)) in cluster.pods.iter().enumerate() {
             let node = layout.node_of(pod, index);
@@ -82,6 +90,19 @@ impl Layout {
     #[must_use]
     pub fn gateway(&self, node: usize) -> Pair {
         address::pod(u8::try_from(node).expect("few nodes"), 1)
+    }
+
+    /// The address from which a node speaks to a pod that is on a certain node.
+    ///
+    /// # Panics
+    /// As [`Layout::node_address`].
+    #[must_use]
+    pub fn speaks_from(&self, node: usize, to: usize) -> Pair {
+        match self.between {
+            _ if node == to => self.gateway(node),
+            Between::Routes => self.node_address(node),
+            Between::Vxlan => address::pod(u8::try_from(node).expect("few nodes"), 0),
+        }
     }
 
     /// A node's pod ranges (`spec.podCIDRs`).

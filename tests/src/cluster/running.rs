@@ -35,13 +35,12 @@ impl RunningCluster {
     /// When the lab can't be built.
     pub fn new(shape: Shape) -> Result<Self> {
         let files = StateDir::new()?;
-        let nodes = shape.nodes.clone();
         let manifests = files.directory("manifests")?;
         let mut running = Self {
             cluster: Cluster::default(),
-            lab: Lab::new(shape)?,
             files,
-            layout: Layout { nodes, ..Layout::default() },
+            layout: Layout::new(shape.nodes.clone(), shape.between),
+            lab: Lab::new(shape)?,
             manifests,
             policies: Vec::new(),
         };

@@ -61,7 +61,6 @@ fn is_refused(manifest: &Manifest) -> bool {
 
 /// The evaluator's verdict; `None` for a Service whose endpoints don't share one, because chance decides there.
 ///
-/// Between nodes it assumes routes: in VXLAN another address of the node arrives at a node port.
 /// `objects` and `layout` say where the flow goes; `cluster` is what the programs under test read: the objects with their
 /// addresses, and the policies.
 #[must_use]
@@ -127,13 +126,9 @@ fn legs(objects: &cluster::Cluster, layout: &Layout, flow: &Flow, family: Family
                     Source::Pod(source) => layout.pods[source].node,
                     _ => 0,
                 };
-                let arrives_from = if !matches!(destination, Destination::NodePort(_)) || from == to {
-                    from
-                } else if layout.pods[&pod].node == translator {
-                    layout.gateway(translator).of(family)
-                } else {
-                    layout.node_address(translator).of(family)
-                };
+                let translated = matches!(destination, Destination::NodePort(_)) && from != to;
+                let speaks_from = layout.speaks_from(translator, layout.pods[&pod].node);
+                let arrives_from = if translated { speaks_from.of(family) } else { from };
                 Leg { from, arrives_from, to, port }
             });
             legs.collect()
