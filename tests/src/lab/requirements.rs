@@ -7,10 +7,12 @@ use std::{env, fmt, io};
 use anyhow::Result;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use super::netns::NetNs;
+
 /// Something the machine lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    what: &'static str,
+    what: String,
     remedy: &'static str,
 }
 
@@ -26,13 +28,13 @@ pub fn missing() -> Vec<Missing> {
     let mut missing = Vec::new();
     if !rustix::process::geteuid().is_root() {
         missing.push(Missing {
-            what: "root",
+            what: "root".into(),
             remedy: "network namespaces and eBPF programs need it; run as root (sudo make …)",
         });
     }
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
         missing.push(Missing {
-            what: "BTF of the kernel (/sys/kernel/btf/vmlinux)",
+            what: "BTF of the kernel (/sys/kernel/btf/vmlinux)".into(),
             remedy: "use a kernel built with CONFIG_DEBUG_INFO_BTF, as Debian's and Ubuntu's are",
         });
     }
@@ -44,8 +46,17 @@ pub fn missing() -> Vec<Missing> {
         ("ip6tables-restore", "install iptables"),
     ] {
         if !on_path(tool) {
-            missing.push(Missing { what: tool, remedy });
+            missing.push(Missing { what: tool.into(), remedy });
         }
+    }
+    // A container's root may not be allowed to do what a lab does: try it.
+    if missing.is_empty()
+        && let Err(error) = NetNs::with_mounts("trial")
+    {
+        missing.push(Missing {
+            what: format!("permission ({error:#})"),
+            remedy: "in a container, run it privileged: network and mount namespaces, bpf and sysctl are needed",
+        });
     }
     missing
 }
