@@ -81,6 +81,8 @@ const RECONCILE: Duration = Duration::from_secs(3);
 /// How often a new veth is looked at whose pod has no address yet, and for how long.
 const UNBOUND_POLL: Duration = Duration::from_millis(20);
 const UNBOUND_PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for the other events of a burst: setting up a pod is a dozen of them.
+const BURST: Duration = Duration::from_millis(2);
 /// How often flows of endpoints that are gone are removed.
 const COLLECT: Duration = Duration::from_secs(30);
 
@@ -146,12 +148,22 @@ impl Agent {
                 Event::Links => {}
             }
         }
+        let mut next_thorough = Instant::now() + RECONCILE;
         loop {
+            // What events do not tell is only looked at now and then: it takes the kernel's one lock for all of
+            // networking, once for every hook and every pod.
+            let thorough = Instant::now() >= next_thorough;
+            self.hooks.verify(thorough);
+            if thorough {
+                self.netlink.refresh();
+                next_thorough = Instant::now() + RECONCILE;
+            }
             self.reconcile()?;
             self.collect_flows();
             match events.recv_timeout(self.patience()) {
                 Ok(event) => {
                     // A burst of events is one change.
+                    std::thread::sleep(BURST);
                     for event in std::iter::once(event).chain(events.try_iter()) {
                         match event {
                             Event::Stop => return Ok(()),
@@ -170,8 +182,8 @@ impl Agent {
     }
 
     fn patience(&self) -> Duration {
-        let fresh = self.unbound_since.values().any(|since| since.elapsed() < UNBOUND_PATIENCE);
-        if fresh { UNBOUND_POLL } else { RECONCILE }
+        let polling = self.unbound_since.values().any(|since| since.elapsed() < UNBOUND_PATIENCE);
+        if polling { UNBOUND_POLL } else { RECONCILE }
     }
 
     fn take(&mut self, update: Update) {

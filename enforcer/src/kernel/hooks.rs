@@ -17,6 +17,7 @@ use super::pins::{Pins, PinsError};
 pub struct Hooks {
     pins: Pins,
     attached: BTreeMap<Hook, &'static str>,
+    verify: bool,
 }
 
 /// How a hook got its program.
@@ -67,7 +68,7 @@ impl Hooks {
     /// Starts with no hook known; links that are pinned are adopted when they are wanted, or removed by [`Self::release_others`].
     #[must_use]
     pub fn new(pins: Pins) -> Self {
-        Self { pins, attached: BTreeMap::new() }
+        Self { pins, attached: BTreeMap::new(), verify: false }
     }
 
     /// The hooks that have a pinned link, of this run or an earlier one.
@@ -76,6 +77,11 @@ impl Hooks {
     /// When the pins can't be listed.
     pub fn pinned(&self) -> Result<Vec<Hook>, HookError> {
         Ok(self.pins.hooks()?)
+    }
+
+    /// Whether hooks that were attached before are looked at again: someone may have detached them.
+    pub fn verify(&mut self, verify: bool) {
+        self.verify = verify;
     }
 
     /// Sees to it that a hook runs a program.
@@ -89,7 +95,9 @@ impl Hooks {
         name: &str,
         program: &'static str,
     ) -> Result<Attached, HookError> {
-        if self.attached.get(&hook) == Some(&program) && runs_at(loaded.program(program)?, hook, name) {
+        if self.attached.get(&hook) == Some(&program)
+            && (!self.verify || runs_at(loaded.program(program)?, hook, name))
+        {
             return Ok(Attached::Before);
         }
         let classifier = loaded.program(program)?;

@@ -7,6 +7,7 @@
 
 mod watch;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -72,6 +73,9 @@ pub struct Peer {
 pub struct Netlink {
     socket: Socket,
     sequence: u32,
+    /// MAC addresses by namespace and interface index. Asking for one takes the kernel's one lock for all of networking,
+    /// and they hardly ever change.
+    macs: BTreeMap<(i32, u32), [u8; 6]>,
 }
 
 impl Netlink {
@@ -86,7 +90,12 @@ impl Netlink {
         socket.set_netlink_get_strict_chk(true)?;
         socket.set_rx_buf_sz(1_u32 << 20)?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { socket, sequence: 0 })
+        Ok(Self { socket, sequence: 0, macs: BTreeMap::new() })
+    }
+
+    /// Forgets MAC addresses, so that they are asked for again.
+    pub fn refresh(&mut self) {
+        self.macs.clear();
     }
 
     /// Lists all links with their addresses and, for veths into other namespaces, the addresses there.
@@ -107,6 +116,7 @@ impl Netlink {
                 link.addresses.push(address);
             }
         }
+        let mut current = BTreeSet::new();
         for link in &mut links {
             if link.kind == LinkKind::Veth
                 && let Some(peer) = &mut link.peer
@@ -120,16 +130,22 @@ impl Netlink {
                     peer.addresses = Some(global);
                 }
                 peer.mac = self.peer_mac(peer.netns, peer.index).unwrap_or_default();
+                current.insert((peer.netns, peer.index));
             }
         }
+        // A namespace's number can be given again.
+        self.macs.retain(|peer, _| current.contains(peer));
         Ok(links)
     }
 
     fn peer_mac(&mut self, netns: i32, index: u32) -> io::Result<Option<[u8; 6]>> {
+        if let Some(mac) = self.macs.get(&(netns, index)) {
+            return Ok(Some(*mac));
+        }
         let mut question = LinkMessage::default();
         question.attributes.push(LinkAttribute::IfNetnsId(netns));
         let links = self.dump(RouteNetlinkMessage::GetLink(question))?;
-        Ok(links.into_iter().find_map(|message| match message {
+        let mac: Option<[u8; 6]> = links.into_iter().find_map(|message| match message {
             RouteNetlinkMessage::NewLink(link) if link.header.index == index => {
                 link.attributes.into_iter().find_map(|attribute| match attribute {
                     LinkAttribute::Address(mac) => mac.try_into().ok(),
@@ -137,7 +153,9 @@ impl Netlink {
                 })
             }
             _ => None,
-        }))
+        });
+        self.macs.extend(mac.map(|mac| ((netns, index), mac)));
+        Ok(mac)
     }
 
     fn addresses(&mut self, netns: Option<i32>) -> io::Result<Vec<(u32, IpNet)>> {
