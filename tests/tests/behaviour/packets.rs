@@ -8,7 +8,7 @@ use netpol_tests::lab::{Between, ServiceProxy, Shape, Wiring};
 use netpol_tests::probe::server::Port;
 use netpol_tests::probe::{self, Outcome, Probe, Target};
 
-use crate::common::{Enforced, plain};
+use crate::common::{CONVERGENCE, Enforced, eventually, plain};
 
 const BRIDGE: Wiring = Wiring::Bridge { call_iptables: true };
 
@@ -66,8 +66,9 @@ fn a_forged_source_address_is_dropped() {
             received(enforced)
         };
         // Without an agent they arrive: what drops them later is the agent.
-        let before = send(&enforced);
-        assert!(before.iter().all(|count| *count > 0), "{shape}: {before:?}");
+        eventually(&format!("{shape}: forged datagrams arrive"), CONVERGENCE, || {
+            send(&enforced).iter().all(|count| *count > 0)
+        });
         enforced.start_agents();
         enforced.wait_until_programmed();
         // What was on its way has arrived once a later datagram has.
