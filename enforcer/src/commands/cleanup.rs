@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
+use super::print;
 use crate::cli::Places;
 use crate::kernel::Pins;
 use crate::lock;
@@ -18,10 +19,10 @@ pub(super) fn cleanup(places: &Places) -> Result<()> {
     Report::remove(&places.state_dir).context("removing the state file")?;
     // Left by an agent that was killed.
     let _ = std::fs::remove_file(monitor::socket(&places.state_dir));
-    if links == 0 && maps == 0 {
-        println!("nothing was pinned under {}", places.bpffs.display());
+    let done = if links == 0 && maps == 0 {
+        format!("nothing was pinned under {}\n", places.bpffs.display())
     } else {
-        println!("removed {links} hooks and {maps} maps: nothing is enforced on this node any more");
-    }
-    Ok(())
+        format!("removed {links} hooks and {maps} maps: nothing is enforced on this node any more\n")
+    };
+    print(done.as_bytes())
 }

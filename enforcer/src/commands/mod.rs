@@ -36,13 +36,22 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Monitor(monitor) => monitor::monitor(&monitor),
         Command::Cleanup(places) => cleanup::cleanup(&places),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "netpol-enforcer", &mut io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "netpol-enforcer", &mut script);
+            print(&script)
         }
     }
 }
 
-/// Whether an error is that nobody reads our output any more (`| head`): the end, not a failure.
+/// Writes to standard output. That nobody reads it any more (`| head`) is the end, not a failure.
+fn print(text: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
 fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }

@@ -1,13 +1,13 @@
 //! `netpol-enforcer status`.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::is_closed_pipe;
+use super::print;
 use crate::cli::{Output, Status};
 use crate::kernel::{Counted, MapUsage, Pins, counters, usage};
 use crate::report::{IsolationReport, Report};
@@ -48,10 +48,7 @@ pub(super) fn status(status: &Status) -> Result<()> {
         Output::Json => serde_json::to_string_pretty(&shown)? + "\n",
         Output::Text => text(&shown, io::stdout().is_terminal()),
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if is_closed_pipe(&error) => Ok(()),
-        result => Ok(result?),
-    }
+    print(text.as_bytes())
 }
 
 fn text(shown: &Shown, colour: bool) -> String {
