@@ -3,7 +3,7 @@
 //! A NetworkPolicy that is valid may still not say what its author meant: one dash too many turns an AND into an OR,
 //! an empty list opens what was to be closed. This crate finds such places, explains them and repairs many of them.
 //!
-//! - [`check_text`] looks at one text, [`check`] at many with everything they say about each other.
+//! - [`check_text`] looks at one text, [`check()`] at many with everything they say about each other.
 //! - [`Rule`] and [`RULES`] are the catalogue; a rule's doc comment is its page.
 //! - [`fix`] applies what [`Fix`] suggests and proves that safe fixes change no meaning.
 //! - [`reach`] answers whether somebody reaches somebody, and why.

@@ -1,6 +1,6 @@
 //! Objects as they were written, and the cluster that they make up.
 //!
-//! [`Manifest::read`] takes the objects from one text, [`load`] from many. A [`PolicySource`] is a policy as it was
+//! [`Manifest::read`] takes the objects from one text, [`load()`] from many. A [`PolicySource`] is a policy as it was
 //! written: every field with its place, nothing decided, checked as the API server checks it.
 //!
 //! Rules of the linter that ask *what did the author write* read this; rules that ask *what does it mean* read

@@ -40,7 +40,7 @@ pub(super) fn fix(
     Ok(())
 }
 
-/// Shows what [`fix`] would change.
+/// Shows what [`fix()`] would change.
 pub(super) fn diff(
     files: &[SourceFile],
     index: &Index<'_>,
