@@ -379,3 +379,31 @@ fn a_namespace_for_what_names_none() {
         found.out
     );
 }
+
+#[test]
+#[cfg(unix)]
+fn folders_hold_more_than_files() {
+    let folder = folder(&[("clean.yaml", CLEAN)]);
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket.yaml")).unwrap();
+    for (target, link) in [("socket.yaml", "link.yaml"), ("nowhere", "lost.yaml"), (".", "folder.yaml")] {
+        std::os::unix::fs::symlink(target, folder.path().join(link)).unwrap();
+    }
+    let run = run(folder.path(), &["check"], "");
+    assert_eq!((run.status, &*run.err), (0, "checked 1 policy in 1 file: all clean\n"));
+}
+
+#[test]
+fn manifests_do_not_command_the_terminal() {
+    let name = "metadata: {name: \"a\\e[2J\\nb\"} # \u{202e}\n";
+    let folder = folder(&[("odd.yaml", &CLEAN.replace("metadata: {name: deny, namespace: shop}\n", name))]);
+    let concise = run(folder.path(), &["check", "--output-format", "concise"], "").out;
+    assert!(concise.starts_with(r"odd.yaml:3:18: NP015 error `a\u{1b}[2J\nb` is no name"), "{concise}");
+    assert_eq!(concise.lines().count(), 1);
+    for color in ["always", "never"] {
+        let full = run(folder.path(), &["check", "--color", color], "").out;
+        assert!(
+            full.contains("NP015") && !full.contains("\u{1b}[2J") && !full.contains('\u{202e}'),
+            "{full}"
+        );
+    }
+}

@@ -73,7 +73,7 @@ fn read_entry(
     let path = entry.path();
     let manifest =
         path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e));
-    if !manifest || entry.file_type().is_none_or(|kind| kind.is_dir()) {
+    if !manifest || !is_file(&entry) {
         return Ok(None);
     }
     match read_file(path, buffer) {
@@ -82,9 +82,15 @@ fn read_entry(
             Ok(Some(may_matter(bytes).then(|| (display(path), bytes.to_vec()))))
         }
         Ok(Contents::Long(bytes)) => Ok(Some(may_matter(&bytes).then(|| (display(path), bytes)))),
-        // A link that leads nowhere, or to a folder.
-        Err(_) if entry.path_is_symlink() => Ok(None),
         Err(source) => Err(InputError { path: path.to_owned(), source }),
+    }
+}
+
+/// A file or a link to one. Links that lead nowhere don't count, nor does what may never end, such as a pipe.
+fn is_file(entry: &DirEntry) -> bool {
+    match entry.file_type() {
+        Some(kind) if kind.is_symlink() => entry.path().is_file(),
+        kind => kind.is_some_and(|kind| kind.is_file()),
     }
 }
 
