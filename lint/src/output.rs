@@ -3,6 +3,7 @@
 pub mod concise;
 pub mod full;
 pub mod json;
+pub(crate) mod printable;
 
 use crate::check::Report;
 use crate::finding::Severity;

@@ -16,8 +16,8 @@ pub struct Selection {
 /// A word that names no rule and no group of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "`{word}` is no rule{}: use a code (NP101), a name (split-peer-selectors), a group (NP1) or ALL",
-    .suggestion.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
+    "`{word}` is no rule: {}use a code (NP101), a name (split-peer-selectors), a group (NP1) or ALL",
+    .suggestion.map(|name| format!("did you mean `{name}`? Or ")).unwrap_or_default()
 )]
 pub struct UnknownSelector {
     /// The word.

@@ -12,6 +12,9 @@ pub enum WriteError {
     /// The file is not what it was when it was read.
     #[error("{} has changed since it was read; run the command again", .0.display())]
     Changed(PathBuf),
+    /// The file is marked as read-only. Putting another in its place would work, but isn't what was asked for.
+    #[error("can't write {}: it is read-only", .0.display())]
+    ReadOnly(PathBuf),
     /// The system refused.
     #[error("can't write {}", .path.display())]
     Io {
@@ -31,6 +34,9 @@ pub fn write(path: &Path, before: &str, after: &str) -> Result<(), WriteError> {
         return Err(WriteError::Changed(path.to_owned()));
     }
     let metadata = fs::metadata(&target).map_err(io)?;
+    if metadata.permissions().readonly() {
+        return Err(WriteError::ReadOnly(path.to_owned()));
+    }
     let folder = target.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::Builder::new().prefix(".netpol-lint-").tempfile_in(folder).map_err(io)?;
     file.write_all(after.as_bytes()).map_err(io)?;
@@ -64,6 +70,9 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(matches!(write(&file, "before", "x"), Err(WriteError::Changed(_))));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o440)).unwrap();
+        assert!(matches!(write(&file, "after", "x"), Err(WriteError::ReadOnly(_))));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "after");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file stays");
     }
 }

@@ -12,6 +12,7 @@ use netpol_policy::span::Span;
 use crate::check::Report;
 use crate::file::SourceFile;
 use crate::finding::{Applicability, Finding, Label, Severity};
+use crate::output::printable::{drawing, one_line};
 
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
     for finding in &report.findings {
         text.clear();
         handler.render_report(&mut text, &Shown::of(report, finding)).map_err(io::Error::other)?;
-        writeln!(out, "{}\n", text.trim_end())?;
+        writeln!(out, "{}\n", drawing(text.trim_end(), look.colour))?;
     }
     Ok(())
 }
@@ -79,7 +80,7 @@ impl<'a> Shown<'a> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.finding.message)
+        f.write_str(&one_line(&self.finding.message))
     }
 }
 

@@ -44,6 +44,9 @@ pub enum NameError {
     /// Too many slashes.
     #[error("`{0}` is no name: write namespace/name, namespace/Kind/name or an address")]
     Form(String),
+    /// A block of addresses.
+    #[error("`{0}` is a block, but a connection has one address at each end: write an address of it")]
+    Block(String),
     /// The pod has ended.
     #[error("pod `{0}` has ended: nobody opens a connection from it or to it")]
     Finished(String),
@@ -81,6 +84,9 @@ fn find<'c>(
     if let Ok(address) = text.parse::<IpAddr>() {
         // As it is on the wire.
         return Ok(Named::Address(address.to_canonical()));
+    }
+    if text.split_once('/').is_some_and(|(address, _)| address.parse::<IpAddr>().is_ok()) {
+        return Err(NameError::Block(text.to_owned()));
     }
     let parts: Vec<_> = text.split('/').collect();
     let (namespace, kind, name) = match parts[..] {

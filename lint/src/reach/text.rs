@@ -14,6 +14,7 @@ use super::route::translation;
 use crate::file::SourceFile;
 use crate::output::full::{Look, Text, handler, source_span};
 use crate::output::plural;
+use crate::output::printable::drawing;
 
 /// Writes the verdict, then for each way what both ends say, with the rules that decide it.
 pub fn write(answer: &Answer<'_>, files: &[SourceFile], look: Look, out: &mut dyn Write) -> io::Result<()> {
@@ -201,7 +202,8 @@ impl<'f> Writer<'f, '_> {
         let shown = Shown { severity, message, source: main.map(Text), spans, help };
         let mut text = String::new();
         handler(self.look).render_report(&mut text, &shown).map_err(io::Error::other)?;
-        writeln!(self.out, "{}", text.trim_end().trim_start_matches('\n'))
+        let text = drawing(text.trim_end().trim_start_matches('\n'), self.look.colour);
+        writeln!(self.out, "{text}")
     }
 
     fn place(&self, isolation: &Isolation<'_>) -> Option<At<'f>> {

@@ -186,13 +186,17 @@ fn report_pair(cx: &Context<'_>, pair: &Pair<'_>, evidence: Evidence, out: &mut 
     let fix = edits
         .filter(|_| !shared)
         .map(|edits| Fix::changing("join the two items into one peer", edits).expecting(pair.joined(cx)));
+    let (second_begins, way_to_join) = match pair.second.item.dash {
+        Some(_) => ("this dash begins a second peer", "remove the dash"),
+        None => ("these braces begin a second peer", "write both selectors into one pair of braces"),
+    };
     let finding = out.report(pair.second.head(cx.file), pair.second.path(), message);
     finding
         .severity(evidence.severity())
-        .label("this dash begins a second peer")
+        .label(second_begins)
         .near(pair.first.head(cx.file), "the first peer")
         .help(format!(
-            "{}; remove the dash to require both, or keep both items and say why with a comment on each",
+            "{}; {way_to_join} to require both, or keep both items and say why with a comment on each",
             evidence.reason(&own)
         ))
         .fix(fix);

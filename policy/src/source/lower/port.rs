@@ -52,7 +52,7 @@ fn port_value(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<
         Some(Value::Int(number)) => Some(PortValue::Number(number)),
         Some(Value::Str(text)) => Some(PortValue::Text(text.into())),
         _ => {
-            context.wrong_type(node, path, "a number or the name of a port").help = None;
+            context.wrong_type(node, path, "a whole number up to 65535 or the name of a port").help = None;
             None
         }
     }
@@ -66,7 +66,7 @@ fn integer(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<i64
             None
         }
         _ => {
-            context.wrong_type(node, path, "a number").help = None;
+            context.wrong_type(node, path, "a whole number up to 65535").help = None;
             None
         }
     }
