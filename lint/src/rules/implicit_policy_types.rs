@@ -1,5 +1,5 @@
 use netpol_policy::model::Direction;
-use netpol_policy::source::{self, Slot, SpecSource};
+use netpol_policy::source::{self, ProblemKind, Slot, SpecSource};
 use netpol_policy::span::Span;
 
 use crate::context::{Context, Reporter};
@@ -10,7 +10,7 @@ use crate::words;
 
 rule! {
     /// ## What it does
-    /// Finds policies that leave `policyTypes` to the default.
+    /// Finds policies that leave `policyTypes` to the default, or have no `spec` at all.
     ///
     /// ## Why it matters
     /// The default depends on the rules: `Ingress` always, and `Egress` only when there is at least one egress rule.
@@ -52,7 +52,12 @@ rule! {
 }
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
-    let Slot::Present(field) = &cx.policy.spec else { return };
+    let field = match &cx.policy.spec {
+        Slot::Present(field) => field,
+        Slot::Absent => return report_empty(cx, cx.policy.kind, out),
+        Slot::Null(field) => return report_empty(cx, field.key, out),
+        Slot::Wrong(_) => return,
+    };
     let spec = &field.value;
     let misspelt = spec
         .stray
@@ -83,6 +88,18 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     .fix(edits.map(|edits| Fix::safe(format!("write policyTypes: [{}]", types.join(", ")), edits)));
 }
 
+/// Nothing is said at all. Where fields stand at a wrong place, their rule says so.
+fn report_empty(cx: &Context<'_>, place: Span, out: &mut Reporter<'_>) {
+    if cx.problems(ProblemKind::UnknownField).next().is_none() {
+        out.report(
+            place,
+            "spec",
+            "without a spec the policy selects every pod of its namespace and denies them all ingress",
+        )
+        .help("if this is meant, write it: `spec: {podSelector: {}, policyTypes: [Ingress]}`");
+    }
+}
+
 /// The key of `policyTypes` when it is there and empty, else of `spec`.
 pub(super) fn place(spec: &SpecSource, key: Span) -> Span {
     spec.policy_types.whole().unwrap_or(key)
@@ -91,6 +108,8 @@ pub(super) fn place(spec: &SpecSource, key: Span) -> Span {
 #[cfg(test)]
 mod tests {
     use crate::rules::testing::{clean, findings, fixed};
+
+    const OBJECT: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\n";
 
     #[test]
     fn fails() {
@@ -106,6 +125,15 @@ egress: [{}]
         insta::assert_snapshot!(findings("NP106", r"
 policyTypes:
 "), @"5:3 warning spec.policyTypes: policyTypes is left to the default, which is Ingress here");
+        for (spec, place) in [("", "2:7"), ("spec:\n", "4:1"), ("spec: null\n", "4:1")] {
+            assert_eq!(
+                findings("NP106", &format!("{OBJECT}{spec}")),
+                format!(
+                    "{place} warning spec: without a spec the policy selects every pod of its namespace and denies \
+                     them all ingress\n"
+                )
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use netpol_policy::model::Direction;
-use netpol_policy::source::{self, ProblemKind, StrayField};
+use netpol_policy::source::{self, ProblemKind, SelectorSource, Slot, StrayField};
 use netpol_policy::span::Span;
 
 use crate::context::{Context, Reporter, RuleAt};
@@ -12,7 +12,7 @@ rule! {
     ///
     /// ## Why it matters
     /// The API server drops them, with no more than a warning. A rule that loses its `from` this way allows everyone; a
-    /// spec that loses its `policyTypes` isolates another direction.
+    /// selector that loses its labels matches everything; a spec that loses its `policyTypes` isolates another direction.
     ///
     /// ## Example
     /// ```yaml
@@ -53,6 +53,8 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         let finding = out.problem(problem);
         if let Some(at) = emptied_rule(cx, problem.span) {
             finding.message = format!("{}; without it the rule allows {}", finding.message, opened(at));
+        } else if let Some(everything) = emptied_selector(cx, problem.span) {
+            finding.message = format!("{}; without it the selector means {everything}", finding.message);
         }
         let written = cx.file.slice(problem.span);
         let word = written.trim_matches(['"', '\'']);
@@ -73,6 +75,27 @@ fn emptied_rule<'a>(cx: &Context<'a>, key: Span) -> Option<RuleAt<'a>> {
     cx.effective_rules().find(|at| {
         at.rule.stray.iter().any(|field| field.key.span == key)
             && (at.rule.peers.is_absent() || at.rule.ports.is_absent())
+    })
+}
+
+/// What the selector that the field with this key belongs to means when it is left empty.
+fn emptied_selector(cx: &Context<'_>, key: Span) -> Option<&'static str> {
+    let emptied = |slot: &Slot<SelectorSource>| {
+        slot.value().is_some_and(|selector| {
+            selector.stray.iter().any(|field| field.key.span == key)
+                && selector.match_labels.is_absent()
+                && selector.match_expressions.is_absent()
+        })
+    };
+    let own = "every pod of the policy's namespace";
+    if emptied(&cx.spec()?.pod_selector) {
+        return Some(own);
+    }
+    cx.effective_peers().find_map(|at| match at.peer {
+        peer if emptied(&peer.namespace_selector) => Some("every namespace"),
+        peer if !emptied(&peer.pod_selector) => None,
+        peer if peer.namespace_selector.value().is_some() => Some("every pod of those namespaces"),
+        _ => Some(own),
     })
 }
 
@@ -188,7 +211,21 @@ ingress:
         insta::assert_snapshot!(findings("NP002", r"
 podSelector: {app: web}
 policyTypes: [Ingress]
-"), @"5:17 error spec.podSelector.app: a selector has no field `app`, the API server drops it");
+"), @"5:17 error spec.podSelector.app: a selector has no field `app`, the API server drops it; without it the selector means every pod of the policy's namespace");
+        insta::assert_snapshot!(findings("NP002", r"
+podSelector: {}
+policyTypes: [Ingress]
+ingress:
+- from:
+  - namespaceSelector: {matchLabel: {team: a}}
+  - podSelector: {app: web}
+    namespaceSelector: {}
+  - podSelector: {app: web, matchLabels: {app: web}}
+"), @r"
+        9:27 error spec.ingress[0].from[0].namespaceSelector.matchLabel: a selector has no field `matchLabel`, the API server drops it; without it the selector means every namespace
+        10:21 error spec.ingress[0].from[1].podSelector.app: a selector has no field `app`, the API server drops it; without it the selector means every pod of those namespaces
+        12:21 error spec.ingress[0].from[2].podSelector.app: a selector has no field `app`, the API server drops it
+        ");
     }
 
     #[test]
