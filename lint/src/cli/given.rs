@@ -8,6 +8,7 @@ use netpol_policy::model::Cluster;
 use crate::file::SourceFile;
 use crate::input::{self, Source};
 use crate::output::plural;
+use crate::output::printable::one_line;
 
 /// Which manifests to read.
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,8 @@ fn warn(file: &SourceFile, err: &mut dyn Write) -> io::Result<()> {
         format!("{}:{}:{}", file.name, position.line, position.column)
     };
     for error in &file.manifest.errors {
-        writeln!(err, "netpol-lint: left out a document: {}: {error}", place(error.span.start))?;
+        let at = place(error.span.start);
+        writeln!(err, "netpol-lint: left out a document: {at}: {}", one_line(&error.to_string()))?;
     }
     for (_, policy) in file.policies().filter(|(_, policy)| policy.model.is_none()) {
         let name = policy.metadata.name.as_ref().map_or("without a name", |name| &*name.value);
@@ -64,8 +66,10 @@ fn warn(file: &SourceFile, err: &mut dyn Write) -> io::Result<()> {
         };
         writeln!(
             err,
-            "netpol-lint: left out policy {name}, which the API server would reject: {}: {why}",
-            place(at.start)
+            "netpol-lint: left out policy {}, which the API server would reject: {}: {}",
+            one_line(name),
+            place(at.start),
+            one_line(why)
         )?;
     }
     Ok(())

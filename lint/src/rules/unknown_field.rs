@@ -58,6 +58,9 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         }
         let written = cx.file.slice(problem.span);
         let word = written.trim_matches(['"', '\'']);
+        if let Some(place) = other_place(owner(&problem.path, word), word) {
+            finding.help(place);
+        }
         let Some(name) = suggestion(&problem.path, word) else { continue };
         let missing = !siblings(cx, problem.span).contains(&name);
         if missing && !is_shared(cx, problem.span) {
@@ -88,7 +91,12 @@ fn emptied_selector(cx: &Context<'_>, key: Span) -> Option<&'static str> {
         })
     };
     let own = "every pod of the policy's namespace";
-    if emptied(&cx.spec()?.pod_selector) {
+    let spec = cx.spec()?;
+    let below = |stray: &StrayField| {
+        stray.key.span == key && ["matchLabels", "matchExpressions"].contains(&&*stray.key.value)
+    };
+    if emptied(&spec.pod_selector) || (spec.pod_selector.present().is_none() && spec.stray.iter().any(below))
+    {
         return Some(own);
     }
     cx.effective_peers().find_map(|at| match at.peer {
@@ -110,11 +118,48 @@ pub(super) fn opened(at: RuleAt<'_>) -> &'static str {
     }
 }
 
+/// The name of the field whose value holds the field with this path and name; of a list, without the index.
+fn owner<'p>(path: &'p str, word: &str) -> &'p str {
+    // Keys with dots, as labels have, are written `["key"]`.
+    let parent = match path.strip_suffix(&format!("[\"{word}\"]")) {
+        Some(parent) => parent,
+        None => path.rsplit_once('.').map_or("", |(parent, _)| parent),
+    };
+    let last = parent.rsplit('.').next().unwrap_or_default();
+    last.split('[').next().unwrap_or_default()
+}
+
+/// Where a field belongs that stands at a wrong depth.
+fn other_place(owner: &str, word: &str) -> Option<String> {
+    let peers = if owner == "ingress" { "from" } else { "to" };
+    Some(match (owner, word) {
+        ("", "podSelector" | "policyTypes" | "ingress" | "egress") => {
+            format!("indent it, so that `{word}` belongs to `spec`")
+        }
+        ("spec", "matchLabels" | "matchExpressions") => {
+            "indent it, so that it belongs to `podSelector`".to_owned()
+        }
+        ("spec", "from") => "write it in an item of `ingress`: `- from:`".to_owned(),
+        ("spec", "to") => "write it in an item of `egress`: `- to:`".to_owned(),
+        ("ingress" | "egress", "podSelector" | "namespaceSelector" | "ipBlock") => {
+            format!("indent it and begin an item of `{peers}` with it: `- {word}:`")
+        }
+        ("from" | "to", "ports") => format!("indent it less, so that it stands beside `{owner}`"),
+        ("from" | "to", "matchLabels" | "matchExpressions") => {
+            "indent it, so that it belongs to a selector".to_owned()
+        }
+        ("podSelector" | "namespaceSelector", _)
+            if source::nearest(word, ["matchLabels", "matchExpressions"].into_iter()).is_none() =>
+        {
+            "write labels under `matchLabels`".to_owned()
+        }
+        _ => return None,
+    })
+}
+
 /// The field that was probably meant, by the place in the object.
 fn suggestion(path: &str, word: &str) -> Option<&'static str> {
-    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
-    let last = parent.rsplit('.').next().unwrap_or_default();
-    let known: &[&str] = match last.split('[').next().unwrap_or_default() {
+    let known: &[&str] = match owner(path, word) {
         "" => &["apiVersion", "kind", "metadata", "spec"],
         "spec" => &["podSelector", "policyTypes", "ingress", "egress"],
         "ingress" => &["from", "ports"],
@@ -226,6 +271,43 @@ ingress:
         10:21 error spec.ingress[0].from[1].podSelector.app: a selector has no field `app`, the API server drops it; without it the selector means every pod of those namespaces
         12:21 error spec.ingress[0].from[2].podSelector.app: a selector has no field `app`, the API server drops it
         ");
+    }
+
+    #[test]
+    fn wrong_depth() {
+        let text = r"
+kind: NetworkPolicy
+metadata: {name: a}
+ingress: []
+spec:
+  podSelector:
+  matchLabels: {app: web}
+  from: []
+  ingress:
+  - from:
+    podSelector: {}
+  - from:
+    - podSelector: {app.kubernetes.io/name: web}
+      ports: []
+";
+        let selection = crate::select::Selection::new(&["NP002"], &[]).unwrap();
+        let report = crate::check::check_text(
+            "a.yaml",
+            &format!("apiVersion: networking.k8s.io/v1{text}"),
+            &selection,
+        );
+        let helps = report
+            .findings
+            .iter()
+            .map(|finding| format!("{}: {}\n", finding.path, finding.help.as_deref().unwrap_or_default()));
+        insta::assert_snapshot!(helps.collect::<String>(), @r#"
+        ingress: indent it, so that `ingress` belongs to `spec`
+        spec.matchLabels: indent it, so that it belongs to `podSelector`
+        spec.from: write it in an item of `ingress`: `- from:`
+        spec.ingress[0].podSelector: indent it and begin an item of `from` with it: `- podSelector:`
+        spec.ingress[1].from[0].podSelector["app.kubernetes.io/name"]: write labels under `matchLabels`
+        spec.ingress[1].from[0].ports: indent it less, so that it stands beside `from`
+        "#);
     }
 
     #[test]
