@@ -393,6 +393,28 @@ fn folders_hold_more_than_files() {
 }
 
 #[test]
+fn nothing_to_check() {
+    let folder = folder(&[("readme.txt", "")]);
+    let run = run(folder.path(), &["check"], "");
+    assert_eq!((run.status, &*run.err), (0, "checked 0 files: no policy found\n"));
+}
+
+#[test]
+fn broken_yaml_comes_with_a_remedy() {
+    for (spec, remedy) in [
+        (" spec: {}\n", "indent this line like the fields"),
+        ("spec:\n- a: b\n c: d\n", "indent this line like the fields"),
+        ("spec: {a: b\n  c: d}\n", "put a comma between"),
+        ("spec: \"a\nb: c\n", "close the quotes"),
+    ] {
+        let folder =
+            folder(&[("broken.yaml", &format!("kind: NetworkPolicy\nmetadata:\n  name: a\n{spec}"))]);
+        let run = run(folder.path(), &["check"], "");
+        assert!(run.status == 1 && run.out.contains(remedy), "{}", run.out);
+    }
+}
+
+#[test]
 fn manifests_do_not_command_the_terminal() {
     let name = "metadata: {name: \"a\\e[2J\\nb\"} # \u{202e}\n";
     let folder = folder(&[("odd.yaml", &CLEAN.replace("metadata: {name: deny, namespace: shop}\n", name))]);

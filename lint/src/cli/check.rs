@@ -145,6 +145,9 @@ fn summary(report: &Report, seen: usize) -> io::Result<()> {
     );
     let counts = Counts::of(report);
     let mut err = io::stderr().lock();
+    if counts.total() == 0 && policies == 0 {
+        return writeln!(err, "checked {}: no policy found", plural(seen, "file"));
+    }
     if counts.total() == 0 {
         return writeln!(err, "{checked}: all clean");
     }

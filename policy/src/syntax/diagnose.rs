@@ -22,6 +22,17 @@ pub(super) fn parser_error(text: &str, error: &ScanError) -> Fault {
             (SyntaxErrorKind::Yaml, "write `key: value`; a text over several lines must be indented")
         }
         ErrorKind::UnclosedFlowCollection { .. } => (SyntaxErrorKind::Yaml, "close the bracket"),
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => {
+            (SyntaxErrorKind::Yaml, "put a comma between the items, or close the bracket before")
+        }
+        ErrorKind::ExpectedBlockMappingKey
+        | ErrorKind::ExpectedBlockSequenceEntry
+        | ErrorKind::InvalidIndentation => {
+            (SyntaxErrorKind::Yaml, "indent this line like the fields or items that it stands with")
+        }
+        ErrorKind::UnclosedQuotedScalar | ErrorKind::InvalidQuotedScalarIndent => {
+            (SyntaxErrorKind::Yaml, "close the quotes; a text over several lines must be indented")
+        }
         ErrorKind::ExpectedDocumentStart => {
             (SyntaxErrorKind::Yaml, "put `---` on a line of its own between documents")
         }
