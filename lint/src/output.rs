@@ -1,9 +1,18 @@
 //! How findings are shown.
 
 pub mod concise;
+mod fingerprint;
 pub mod full;
+pub mod github;
+pub mod gitlab;
+pub mod grouped;
 pub mod json;
+pub mod junit;
 pub(crate) mod printable;
+pub mod rdjson;
+pub mod sarif;
+pub mod statistics;
+mod uri;
 
 use crate::check::Report;
 use crate::finding::Severity;

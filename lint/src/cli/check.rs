@@ -1,16 +1,18 @@
 //! `netpol-lint check`
 
 mod fixing;
+mod format;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use self::format::Format;
 use super::{Outcome, Terminal};
 use crate::check::{Report, check};
-use crate::finding::Applicability;
+use crate::finding::{Applicability, Severity};
 use crate::index::Index;
 use crate::input::{self, Input, Source};
-use crate::output::{self, Counts, plural};
+use crate::output::{Counts, plural};
 use crate::select::Selection;
 
 /// Check policies and say what is wrong with them
@@ -27,6 +29,18 @@ pub(super) struct Args {
     /// The form of the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Full)]
     output_format: Format,
+    /// Write the findings to a file instead of standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "diff")]
+    output_file: Option<PathBuf>,
+    /// Count the findings of each rule instead of showing them
+    #[arg(long, conflicts_with = "diff")]
+    statistics: bool,
+    /// Only findings of at least this severity make the exit status 1
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = Severity::Info)]
+    fail_on: Severity,
+    /// Exit with status 0 whatever was found
+    #[arg(long)]
+    exit_zero: bool,
     /// Only these rules: codes (NP101), names (split-peer-selectors), groups (NP1) or ALL
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     select: Vec<String>,
@@ -50,17 +64,8 @@ pub(super) struct Args {
     stdin_filename: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// The text around each finding, with explanations
-    Full,
-    /// One line for each finding
-    Concise,
-    /// A JSON list
-    Json,
-}
-
 pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
+    format::possible(args)?;
     let selection = Selection::new(&args.select, &args.ignore)?;
     let sources: Vec<_> = args.paths.iter().map(|path| args.source(path)).collect();
     let input = input::read(&sources, &args.namespace)?;
@@ -71,22 +76,19 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     let stdin = from_stdin.then_some(args.stdin_filename.as_str());
     if let Some(up_to) = args.applicability() {
         if args.diff {
-            return fixing::diff(&files, &index, &selection, up_to);
+            let outcome = fixing::diff(&files, &index, &selection, up_to)?;
+            return Ok(if args.exit_zero { Outcome::Clean } else { outcome });
         }
         fixing::fix(&mut files, &index, &selection, up_to, stdin)?;
     }
     let report = check(files, &index, &selection);
-    if from_stdin && args.applicability().is_some() {
-        // The fixed text takes standard output.
-        show(args, terminal, &report, &mut io::stderr().lock())?;
-    } else {
-        show(args, terminal, &report, &mut io::stdout().lock())?;
-    }
+    // A fixed text takes standard output.
+    format::show(args, terminal, &report, from_stdin && args.applicability().is_some())?;
     skipped(&templates)?;
-    if args.output_format == Format::Full {
+    if args.output_format.has_summary() {
         summary(&report, seen)?;
     }
-    let outcome = if report.findings.is_empty() { Outcome::Clean } else { Outcome::Found };
+    let outcome = args.outcome(&report);
     // The process ends here; giving back every small piece of memory first would only take time.
     std::mem::forget((report, index));
     std::mem::forget(cluster);
@@ -102,6 +104,11 @@ impl Args {
         }
     }
 
+    fn outcome(&self, report: &Report) -> Outcome {
+        let fails = report.findings.iter().any(|finding| finding.severity >= self.fail_on);
+        if fails && !self.exit_zero { Outcome::Found } else { Outcome::Clean }
+    }
+
     /// Which fixes to apply or to show, if any.
     fn applicability(&self) -> Option<Applicability> {
         match (self.unsafe_fixes, self.fix || self.diff) {
@@ -110,16 +117,6 @@ impl Args {
             (false, false) => None,
         }
     }
-}
-
-fn show(args: &Args, terminal: Terminal, report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 16, out);
-    match args.output_format {
-        Format::Full => output::full::write(report, terminal.look(), &mut out)?,
-        Format::Concise => output::concise::write(report, &mut out)?,
-        Format::Json => output::json::write(report, &mut out)?,
-    }
-    out.flush()
 }
 
 /// Says which files were passed over because they are no manifests yet.
