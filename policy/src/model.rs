@@ -22,6 +22,6 @@ pub use object::{ContainerPort, DEFAULT_DENY_LABEL, DefaultDeny, Namespace, Node
 pub use policy::{Direction, NetworkPolicy, Peer, Peers, PodNamespaces, Rule};
 pub(crate) use port::port_number;
 pub use port::{PortError, PortMatch, PortName, Ports, Protocol, Traffic};
-pub use selector::{LabelSelector, Requirement, SelectorError};
+pub use selector::{LabelSelector, Labelled, Requirement, SelectorError};
 
 pub use service::{EndpointSlice, Service, ServiceEndpoint, ServicePort, TargetPort};

@@ -1,5 +1,6 @@
 //! Proof that a changed text means what it should.
 
+use netpol_policy::cover::Cover;
 use netpol_policy::source::{PolicySource, ProblemKind};
 
 use crate::file::SourceFile;
@@ -32,12 +33,16 @@ pub(super) fn prove(before: &SourceFile, after: &SourceFile, fixes: &[(usize, &F
     Ok(())
 }
 
-/// The meaning is the same. A policy that the API server refuses has no meaning; there at least one problem must have
+/// The meaning is the same: the normalised policy is, or it allows exactly the same. A policy that the API server refuses has no meaning; there at least one problem must have
 /// gone and none have come.
 fn unchanged(before: &PolicySource, after: &PolicySource, touched: bool) -> Result<(), String> {
     no_new_problems(before, after)?;
-    if before.model.is_some() && before.model != after.model {
-        return Err("the meaning of a policy would change".to_owned());
+    if let Some(model) = &before.model {
+        let written = before.metadata.namespace.as_ref();
+        let cover = Cover::new(written.map(|_| &*model.name.namespace));
+        if !after.model.as_ref().is_some_and(|after| cover.equivalent(model, after)) {
+            return Err("the meaning of a policy would change".to_owned());
+        }
     }
     if touched && before.model.is_none() && after.problems.len() >= before.problems.len() {
         return Err("no problem would be solved".to_owned());
@@ -95,6 +100,7 @@ mod tests {
         assert_eq!(safe("{ingress: [{from: []}]}", "{ingress: []}"), "the meaning of a policy would change");
         assert_eq!(safe("{policyTypes: [ingress]}", "{policyTypes: [Ingress]}"), "fine");
         assert_eq!(safe("{policyTypes: [ingress]}", "{policyTypes: [egress]}"), "no problem would be solved");
+        assert_eq!(safe("{ingress: [{}, {}]}", "{ingress: [{}]}"), "fine");
         let worse = safe("{ingress: []}", "{ingress: [null]}");
         assert!(worse.starts_with("there would be a new problem: "), "{worse}");
         let broken = safe("{}", "{");

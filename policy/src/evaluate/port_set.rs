@@ -50,6 +50,11 @@ impl PortSet {
         self.0.iter().any(|&(a, b)| (a..=b).contains(&port))
     }
 
+    /// Whether it has every port of a closed range.
+    pub fn contains_range(&self, first: u16, last: u16) -> bool {
+        self.0.iter().any(|&(a, b)| a <= first && last <= b)
+    }
+
     /// True for no port.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

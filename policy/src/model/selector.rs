@@ -1,10 +1,14 @@
 //! Label selectors.
 
+mod implication;
+
 use std::fmt;
 
 use thiserror::Error;
 
 use super::label::{LabelKey, LabelValue, Labels};
+
+pub use implication::Labelled;
 
 /// Requirements that must all hold; with none, everything is selected.
 ///
@@ -132,12 +136,18 @@ impl Requirement {
 
     /// Whether labels meet it. A missing label meets `NotIn` and `DoesNotExist`.
     pub fn matches(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.key);
-        match &self.test {
-            Test::In(values) => value.is_some_and(|value| values.binary_search(value).is_ok()),
-            Test::NotIn(values) => value.is_none_or(|value| values.binary_search(value).is_err()),
-            Test::Exists => value.is_some(),
-            Test::DoesNotExist => value.is_none(),
+        self.test.accepts(labels.get(&self.key))
+    }
+}
+
+impl Test {
+    /// Whether the label may have a value, or be missing.
+    fn accepts(&self, value: Option<&LabelValue>) -> bool {
+        match self {
+            Self::In(values) => value.is_some_and(|value| values.binary_search(value).is_ok()),
+            Self::NotIn(values) => value.is_none_or(|value| values.binary_search(value).is_err()),
+            Self::Exists => value.is_some(),
+            Self::DoesNotExist => value.is_none(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The evaluator against a second one that shares nothing with it but the documentation.
 
 mod address;
+mod cover;
 mod generate;
 mod naive;
 
