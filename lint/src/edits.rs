@@ -1,9 +1,13 @@
 //! Changes of YAML text that leave everything else as it is: comments, quoting, line ends, indentation.
 
+mod items;
+
 use netpol_policy::source::{Item, ListStyle, Slot, SpecSource};
 use netpol_policy::span::Span;
 
 use crate::finding::Edit;
+
+pub(crate) use items::insert_after;
 
 /// Makes one item of two neighbours whose values are mappings. `None` where that can't be done by small changes:
 /// one of the two is an alias, or carries an anchor or a tag. Each mapping has one field.

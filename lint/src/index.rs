@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use netpol_policy::model::{
-    Cluster, LabelSelector, LabelValue, Labels, METADATA_NAME, Namespace, Pod, PodNamespaces, Requirement,
+    Cluster, LabelSelector, LabelValue, Labels, METADATA_NAME, Namespace, NetworkPolicy, Pod, PodNamespaces,
+    Requirement,
 };
 
 /// Which pods a selector means, without looking at every pod: pods are found by namespace, then by the rarest label
@@ -11,6 +12,8 @@ use netpol_policy::model::{
 pub struct Index<'c> {
     cluster: &'c Cluster,
     namespaces: BTreeMap<&'c str, NamespaceIndex<'c>>,
+    /// By namespace and by the first requirement of the selector; `None` for policies of every pod.
+    policies: HashMap<(&'c str, Option<&'c Requirement>), Vec<&'c NetworkPolicy>>,
 }
 
 /// A namespace that was given or that a workload is in.
@@ -53,12 +56,35 @@ impl<'c> Index<'c> {
                 namespace.host_network.push(pod);
             }
         }
-        Self { cluster, namespaces }
+        let mut policies = HashMap::<_, Vec<_>>::new();
+        for policy in &cluster.policies {
+            let key = (&*policy.name.namespace, policy.pod_selector.requirements().next());
+            policies.entry(key).or_default().push(policy);
+        }
+        Self { cluster, namespaces, policies }
     }
 
     /// What it was built from.
     pub fn cluster(&self) -> &'c Cluster {
         self.cluster
+    }
+
+    /// The policies that select at least the pods that a policy selects, itself included: those whose selector asks
+    /// for no more.
+    pub fn policies_covering<'i>(
+        &'i self,
+        policy: &'i NetworkPolicy,
+    ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
+        let asked = policy.pod_selector.requirements();
+        let firsts = std::iter::once(None).chain(asked.clone().map(Some));
+        firsts
+            .filter_map(|first| self.policies.get(&(&*policy.name.namespace, first)))
+            .flatten()
+            .copied()
+            .filter(move |other| {
+                let mut asks = other.pod_selector.requirements();
+                asks.all(|requirement| asked.clone().any(|known| known == requirement))
+            })
     }
 
     /// Whether at least one workload of a namespace was given.
@@ -206,7 +232,7 @@ fn names_required(selector: &LabelSelector) -> Option<Vec<&str>> {
 
 #[cfg(test)]
 mod tests {
-    use netpol_policy::model::{LabelKey, WorkloadKind, WorkloadName};
+    use netpol_policy::model::{LabelKey, ObjectName, WorkloadKind, WorkloadName};
 
     use super::*;
 
@@ -240,6 +266,34 @@ mod tests {
         assert_eq!(names("shop", &selector(&[("app", "web"), ("all", "no")])), [""; 0]);
         assert_eq!(names("shop", &LabelSelector::everything()).len(), 2);
         assert_eq!(names("none", &LabelSelector::everything()).len(), 0);
+    }
+
+    #[test]
+    fn policies_of_at_least_the_same_pods() {
+        let mut cluster = Cluster::default();
+        let policy = |namespace: &str, name: &str, pods: &[(&str, &str)]| NetworkPolicy {
+            name: ObjectName::new(namespace, name),
+            pod_selector: selector(pods),
+            ingress: None,
+            egress: None,
+        };
+        let (web, v1) = (("app", "web"), ("version", "v1"));
+        cluster.policies = vec![
+            policy("shop", "all", &[]),
+            policy("shop", "web", &[web]),
+            policy("shop", "v1", &[v1]),
+            policy("shop", "both", &[web, v1]),
+            policy("office", "web", &[web]),
+        ];
+        let index = Index::new(&cluster);
+        let covering = |policy: usize| {
+            let covering = index.policies_covering(&cluster.policies[policy]);
+            covering.map(|policy| &*policy.name.name).collect::<Vec<_>>()
+        };
+        assert_eq!(covering(0), ["all"]);
+        assert_eq!(covering(1), ["all", "web"]);
+        assert_eq!(covering(3), ["all", "web", "both", "v1"]);
+        assert_eq!(covering(4), ["web"]);
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub static RULES: &[&Rule] = &[
     &r::rules_not_in_policy_types::RULE,
     &r::empty_egress_without_type::RULE,
     &r::egress_policy_denies_ingress::RULE,
+    &r::contradictory_selector::RULE,
+    &r::dns_one_protocol::RULE,
+    &r::named_port_to_ip_block::RULE,
+    &r::cidr_host_bits::RULE,
+    &r::world_open_ingress::RULE,
     &r::dangling_target::RULE,
     &r::dangling_peer::RULE,
 ];

@@ -1,6 +1,7 @@
 use netpol_policy::model::{Direction, Peer, PodNamespaces};
 use netpol_policy::span::Span;
 
+use super::selectors::{self, Selects};
 use crate::context::{Context, PeerAt, Reporter};
 use crate::rule::rule;
 use crate::words;
@@ -52,7 +53,10 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         let peer = rules.get(at.rule.index).and_then(|rule| rule.peers.items().get(at.index));
         let Some(peer @ Peer::Pods { namespaces, pods }) = peer else { continue };
         let matched = cx.index.pods_of(namespaces, &policy.name.namespace, pods).map(|mut pods| pods.next());
-        if !matches!(matched, Some(None)) || (told && super::split_peer_selectors::explains(cx, &at)) {
+        if !matches!(matched, Some(None))
+            || (told && super::split_peer_selectors::explains(cx, &at))
+            || selectors::explained(cx, pods, Selects::Pods)
+        {
             continue;
         }
         match dangling.iter_mut().find(|(known, ..)| *known == peer) {

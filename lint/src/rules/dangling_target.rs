@@ -1,3 +1,4 @@
+use super::selectors::{self, Selects};
 use crate::context::{Context, Reporter};
 use crate::rule::rule;
 use crate::words;
@@ -42,6 +43,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     if selector.is_everything()
         || !cx.index.knows_workloads_of(namespace)
         || cx.index.pods(namespace, selector).next().is_some()
+        || selectors::explained(cx, selector, Selects::Pods)
     {
         return;
     }
