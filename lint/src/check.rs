@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use netpol_policy::source;
+use netpol_policy::span::Span;
 
 use crate::context::{Context, Reporter};
 use crate::file::SourceFile;
@@ -10,7 +11,9 @@ use crate::finding::{Finding, ObjectRef};
 use crate::index::Index;
 use crate::places::Places;
 use crate::rule::{Check, Rule};
+use crate::rules::unused_suppression;
 use crate::select::Selection;
+use crate::suppress::{Suppressed, Suppressions};
 
 /// Files with what was found in them.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub struct Report {
     pub files: Vec<SourceFile>,
     /// What was found, in the order of the files and of their texts.
     pub findings: Vec<Finding>,
+    /// What was found and is known and meant, in the same order.
+    pub suppressed: Vec<Suppressed>,
 }
 
 /// Checks one text, which is all that is known: rules that need workloads see those of the text.
@@ -47,8 +52,8 @@ pub fn check(files: Vec<SourceFile>, index: &Index<'_>, selection: &Selection) -
     let checker = Checker { index, selection, rules: &rules, places: &places };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len() / 64 + 1);
     let size = files.len().div_ceil(threads).max(1);
-    let findings = if threads == 1 {
-        checker.files(0, &files)
+    let found = if threads == 1 {
+        vec![checker.files(0, &files)]
     } else {
         std::thread::scope(|scope| {
             let chunks = files.chunks(size).enumerate();
@@ -58,10 +63,22 @@ pub fn check(files: Vec<SourceFile>, index: &Index<'_>, selection: &Selection) -
                     scope.spawn(move || checker.files(chunk * size, files))
                 })
                 .collect();
-            workers.into_iter().flat_map(|worker| worker.join().expect("rules don't panic")).collect()
+            workers.into_iter().map(|worker| worker.join().expect("rules don't panic")).collect()
         })
     };
-    Report { files, findings }
+    let (mut findings, mut suppressed) = (Vec::new(), Vec::new());
+    for Found { findings: some, suppressed: others } in found {
+        findings.extend(some);
+        suppressed.extend(others);
+    }
+    Report { files, findings, suppressed }
+}
+
+/// What was found in some files.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) suppressed: Vec<Suppressed>,
 }
 
 /// Runs the rules that are on.
@@ -73,44 +90,96 @@ pub(crate) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn files(&self, first: usize, files: &[SourceFile]) -> Vec<Finding> {
-        let mut findings = Vec::new();
+    fn files(&self, first: usize, files: &[SourceFile]) -> Found {
+        let mut all = Found::default();
         for (offset, file) in files.iter().enumerate() {
-            let start = findings.len();
-            self.file(first + offset, file, &mut findings);
-            let mut found = findings.split_off(start);
-            found.sort_by(|a, b| (a.place, a.rule.code, &a.path).cmp(&(b.place, b.rule.code, &b.path)));
+            let mut found = self.file(first + offset, file);
+            found.findings.sort_by(order);
             // A part of the text that aliases repeat has one cause.
-            found.dedup_by(|b, a| (a.place, a.rule, &a.message) == (b.place, b.rule, &b.message));
-            findings.append(&mut found);
+            found.findings.dedup_by(|b, a| is_same(a, b));
+            found.suppressed.sort_by(|a, b| order(&a.finding, &b.finding));
+            found.suppressed.dedup_by(|b, a| is_same(&a.finding, &b.finding));
+            all.findings.append(&mut found.findings);
+            all.suppressed.append(&mut found.suppressed);
         }
-        findings
+        all
     }
 
     /// Checks one file, whose index in the report is `number`.
-    pub(crate) fn file(&self, number: usize, file: &SourceFile, findings: &mut Vec<Finding>) {
+    pub(crate) fn file(&self, number: usize, file: &SourceFile) -> Found {
+        let mut found = Found::default();
+        let honoured = self.selection.honours_suppressions();
+        let Some(mut suppressions) = honoured.then(|| Suppressions::of(file)).flatten() else {
+            self.run(self.rules, number, file, &mut found.findings, |_, _, _| {});
+            return found;
+        };
+        let mut rules = self.rules.to_vec();
+        let tells_unused = self.rules.contains(&&unused_suppression::RULE);
+        if tells_unused {
+            // Whether a suppression is needed doesn't depend on what is on.
+            for rule in suppressions.rules() {
+                if !rules.contains(&rule) {
+                    rules.push(rule);
+                }
+            }
+        }
+        let suppressed = &mut found.suppressed;
+        self.run(&rules, number, file, &mut found.findings, |findings, first, policy| {
+            for finding in findings.split_off(first) {
+                let taken = suppressions.take(file, policy, &finding);
+                match (taken, self.rules.contains(&finding.rule)) {
+                    (Some((by, reason)), true) => suppressed.push(Suppressed { finding, by, reason }),
+                    (None, true) => findings.push(finding),
+                    (_, false) => {}
+                }
+            }
+        });
+        if tells_unused {
+            suppressions.report_unused(file, number, &mut found.findings);
+        }
+        found
+    }
+
+    /// Runs some rules. `each` is told where the findings of a policy, given by its span, or of something that can't
+    /// be read begin.
+    fn run(
+        &self,
+        rules: &[&'static Rule],
+        number: usize,
+        file: &SourceFile,
+        findings: &mut Vec<Finding>,
+        mut each: impl FnMut(&mut Vec<Finding>, usize, Option<Span>),
+    ) {
         for (document, policy) in file.policies() {
-            let object = ObjectRef {
-                kind: "NetworkPolicy",
-                namespace: policy.metadata.namespace.as_ref().map(|name| name.value.clone()),
-                name: policy.metadata.name.as_ref().map(|name| name.value.clone()),
-            };
+            let first = findings.len();
+            let object = ObjectRef::of(policy);
             let Self { index, selection, places, .. } = self;
             let context = Context { file, policy, index, selection, places };
-            for rule in self.rules {
+            for rule in rules {
                 let Check::Policy(check) = rule.check else { continue };
                 let object = Some(object.clone());
                 check(&context, &mut Reporter { rule, file: number, document, object, findings });
             }
+            each(findings, first, Some(policy.span));
         }
+        let first = findings.len();
         for error in &file.manifest.errors {
-            for rule in self.rules {
+            for rule in rules {
                 let Check::Unreadable(check) = rule.check else { continue };
                 let document = error.document;
                 check(error, &mut Reporter { rule, file: number, document, object: None, findings });
             }
         }
+        each(findings, first, None);
     }
+}
+
+fn order(a: &Finding, b: &Finding) -> std::cmp::Ordering {
+    (a.place, a.rule.code, &a.path).cmp(&(b.place, b.rule.code, &b.path))
+}
+
+fn is_same(a: &Finding, b: &Finding) -> bool {
+    (a.place, a.rule, &a.message) == (b.place, b.rule, &b.message)
 }
 
 impl Report {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use netpol_policy::model::NetworkPolicy;
+use netpol_policy::source::PolicySource;
 use netpol_policy::span::Span;
 use serde::Serialize;
 
@@ -178,6 +179,17 @@ impl Edit {
     /// Takes a text away.
     pub fn delete(span: Span) -> Self {
         Self { span, text: String::new() }
+    }
+}
+
+impl ObjectRef {
+    /// A policy.
+    pub(crate) fn of(policy: &PolicySource) -> Self {
+        Self {
+            kind: "NetworkPolicy",
+            namespace: policy.metadata.namespace.as_ref().map(|name| name.value.clone()),
+            name: policy.metadata.name.as_ref().map(|name| name.value.clone()),
+        }
     }
 }
 

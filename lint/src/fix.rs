@@ -22,7 +22,7 @@ use crate::file::SourceFile;
 use crate::finding::{Applicability, Finding, Fix};
 use crate::index::Index;
 use crate::places::Places;
-use crate::rule::Rule;
+use crate::rule::{Check, Rule};
 use crate::select::Selection;
 
 /// More rounds than any real file needs; each repairs at least one place.
@@ -63,8 +63,7 @@ pub fn fix_file(
         FixedFile { file: file.reread(file.text.to_string()), applied: Vec::new(), refused: Vec::new() };
     let mut seen = HashSet::from([hash(&file.text)]);
     for _ in 0..MAX_ROUNDS {
-        let mut findings = Vec::new();
-        checker.file(0, &fixed.file, &mut findings);
+        let mut findings = checker.file(0, &fixed.file).findings;
         findings.sort_by_key(|finding| (finding.place, finding.rule.code));
         let batch = batch(&fixed, &findings, up_to);
         let Some((file, applied)) = settle(&mut fixed, &batch) else { break };
@@ -85,6 +84,9 @@ struct Candidate<'f> {
     policy: usize,
 }
 
+/// In place of a policy's index: the fix is not about a policy and must leave all of them alone.
+const NO_POLICY: usize = usize::MAX;
+
 /// Fixes that don't overlap, at most one of them unsafe for each policy, so that its outcome can be told.
 fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -> Vec<Candidate<'f>> {
     let mut chosen: Vec<Candidate<'f>> = Vec::new();
@@ -97,13 +99,25 @@ fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -
         };
         let at = finding.place.span.start;
         let contains = |(_, policy): (usize, &PolicySource)| policy.span.start <= at && at <= policy.span.end;
-        let Some(policy) = fixed.file.policies().position(contains) else { continue };
+        let policy = match finding.rule.check {
+            // A comment.
+            Check::Suppressions => NO_POLICY,
+            _ => match fixed.file.policies().position(contains) {
+                Some(policy) => policy,
+                None => continue,
+            },
+        };
         let clashes = |other: &Candidate<'_>| {
             let both_unsafe = [other.fix, fix].iter().all(|fix| fix.applicability == Applicability::Unsafe);
             other.policy == policy && (both_unsafe || apply::overlap(&other.fix.edits, &fix.edits))
         };
         if !fixed.refused.iter().any(refused)
-            && !chosen.iter().rev().take_while(|c| c.policy == policy).any(clashes)
+            && !chosen
+                .iter()
+                .rev()
+                .filter(|c| policy == NO_POLICY || c.policy != NO_POLICY)
+                .take_while(|c| c.policy == policy)
+                .any(clashes)
         {
             chosen.push(Candidate { finding, fix, policy });
         }

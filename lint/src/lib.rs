@@ -46,6 +46,7 @@ mod registry;
 mod rule;
 mod rules;
 mod select;
+mod suppress;
 mod words;
 
 pub use check::{Report, check, check_text, check_text_beside};
@@ -57,3 +58,4 @@ pub use places::Places;
 pub use registry::{RULES, find_rule};
 pub use rule::{Check, Rule, Scope};
 pub use select::{Selection, UnknownSelector};
+pub use suppress::{Suppressed, SuppressedBy};

@@ -35,6 +35,7 @@ pub static RULES: &[&Rule] = &[
     &r::world_open_ingress::RULE,
     &r::dangling_target::RULE,
     &r::dangling_peer::RULE,
+    &r::unused_suppression::RULE,
 ];
 
 /// The rule of a code or name, in any case.

@@ -40,6 +40,8 @@ pub enum Check {
     Policy(fn(&Context<'_>, &mut Reporter<'_>)),
     /// Every document that can't be read.
     Unreadable(fn(&SyntaxError, &mut Reporter<'_>)),
+    /// What is left when all others are done: suppressions that they had no use for.
+    Suppressions,
 }
 
 impl Rule {
@@ -97,7 +99,7 @@ macro_rules! rule {
             severity: $severity:ident,
             scope: $scope:ident,
             fix: $fix:ident,
-            check: $kind:ident($check:expr) $(,)?
+            check: $kind:ident $(($check:expr))? $(,)?
         }
     ) => {
         $(#[doc = $doc])+
@@ -108,7 +110,7 @@ macro_rules! rule {
             scope: $crate::rule::Scope::$scope,
             fix: $crate::finding::FixAvailability::$fix,
             doc: concat!($($doc, "\n"),+),
-            check: $crate::rule::Check::$kind($check),
+            check: $crate::rule::Check::$kind $(($check))?,
         };
     };
 }

@@ -11,6 +11,8 @@ use crate::rule::Rule;
 pub struct Selection {
     /// One flag for each rule of [`RULES`].
     on: Vec<bool>,
+    /// Comments and annotations count.
+    suppressions: bool,
 }
 
 /// A word that names no rule and no group of rules.
@@ -28,7 +30,7 @@ pub struct UnknownSelector {
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { on: RULES.iter().map(|rule| rule.severity > Severity::Info).collect() }
+        Self { on: RULES.iter().map(|rule| rule.severity > Severity::Info).collect(), suppressions: true }
     }
 }
 
@@ -46,6 +48,17 @@ impl Selection {
             }
         }
         Ok(selection)
+    }
+
+    /// The same rules, whatever comments and annotations of the manifests say.
+    #[must_use]
+    pub fn disregarding_suppressions(self) -> Self {
+        Self { suppressions: false, ..self }
+    }
+
+    /// Whether comments and annotations that suppress findings count.
+    pub fn honours_suppressions(&self) -> bool {
+        self.suppressions
     }
 
     /// Whether a rule is on.
@@ -73,6 +86,11 @@ impl Selection {
 fn names(word: &str, rule: &Rule) -> bool {
     let prefix = word.len() >= 2 && rule.code.get(..word.len()).is_some_and(|p| p.eq_ignore_ascii_case(word));
     word.eq_ignore_ascii_case("all") || prefix || rule.name.eq_ignore_ascii_case(word)
+}
+
+/// The rules that a code, a name or a group names.
+pub(crate) fn named(word: &str) -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().copied().filter(move |rule| names(word, rule))
 }
 
 /// The rule name or code at the smallest distance, when it is small.

@@ -230,6 +230,7 @@ fn assert_is_sarif(log: &Value) -> &Vec<Value> {
                 "relatedLocations",
                 "partialFingerprints",
                 "fixes",
+                "suppressions",
             ],
         );
         let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
@@ -243,6 +244,10 @@ fn assert_is_sarif(log: &Value) -> &Vec<Value> {
             physical(&related["physicalLocation"]);
         }
         assert!(result["partialFingerprints"].as_object().unwrap().values().all(Value::is_string));
+        for suppression in result["suppressions"].as_array().unwrap() {
+            keys(suppression, &["kind", "justification"]);
+            assert!(["inSource", "external"].contains(&suppression["kind"].as_str().unwrap()));
+        }
         for fix in result["fixes"].as_array().into_iter().flatten() {
             keys(fix, &["description", "artifactChanges"]);
             text(&fix["description"]);

@@ -11,9 +11,17 @@ use crate::review::{Operation, Request, Response, Status};
 pub use verdict::Verdict;
 
 /// Checks with the rules that are on.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Validator {
     selection: Selection,
+}
+
+impl Default for Validator {
+    /// Errors and warnings. What a policy says about its own findings doesn't count: whoever may write a policy must
+    /// not be able to let it in.
+    fn default() -> Self {
+        Self { selection: Selection::default().disregarding_suppressions() }
+    }
 }
 
 impl Validator {

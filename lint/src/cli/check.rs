@@ -12,8 +12,11 @@ use crate::check::{Report, check};
 use crate::finding::{Applicability, Severity};
 use crate::index::Index;
 use crate::input::{self, Input, Source};
+use crate::output::printable::one_line;
 use crate::output::{Counts, plural};
+use crate::rules::unused_suppression;
 use crate::select::Selection;
+use crate::suppress::Suppressions;
 
 /// Check policies and say what is wrong with them
 ///
@@ -47,6 +50,9 @@ pub(super) struct Args {
     /// Not these rules
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     ignore: Vec<String>,
+    /// Report also what comments and annotations in the manifests suppress
+    #[arg(long)]
+    disregard_suppressions: bool,
     /// Apply the fixes that keep the meaning of every policy
     #[arg(long)]
     fix: bool,
@@ -66,7 +72,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     format::possible(args)?;
-    let selection = Selection::new(&args.select, &args.ignore)?;
+    let mut selection = Selection::new(&args.select, &args.ignore)?;
+    if args.disregard_suppressions {
+        selection = selection.disregarding_suppressions();
+    }
     let sources: Vec<_> = args.paths.iter().map(|path| args.source(path)).collect();
     let input = input::read(&sources, &args.namespace)?;
     let cluster = input.surroundings();
@@ -85,6 +94,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     // A fixed text takes standard output.
     format::show(args, terminal, &report, from_stdin && args.applicability().is_some())?;
     skipped(&templates)?;
+    mistaken_suppressions(&report, &selection)?;
     if args.output_format.has_summary() {
         summary(&report, seen)?;
     }
@@ -133,6 +143,26 @@ fn skipped(templates: &[Box<str>]) -> io::Result<()> {
     )
 }
 
+/// Says which suppressions can never work, unless that is among the findings.
+fn mistaken_suppressions(report: &Report, selection: &Selection) -> io::Result<()> {
+    if selection.contains(&unused_suppression::RULE) || !selection.honours_suppressions() {
+        return Ok(());
+    }
+    let mut err = io::stderr().lock();
+    for file in &report.files {
+        let Some(suppressions) = Suppressions::of(file) else { continue };
+        for (at, message, suggestion) in suppressions.mistakes() {
+            let at = file.position(at);
+            write!(err, "netpol-lint: {}:{}:{}: {}", file.name, at.line, at.column, one_line(&message))?;
+            match suggestion {
+                Some(word) => writeln!(err, "; did you mean `{word}`?")?,
+                None => writeln!(err)?,
+            }
+        }
+    }
+    Ok(())
+}
+
 fn summary(report: &Report, seen: usize) -> io::Result<()> {
     let policies: usize = report.files.iter().map(|file| file.policies().count()).sum();
     let checked = format!(
@@ -141,12 +171,16 @@ fn summary(report: &Report, seen: usize) -> io::Result<()> {
         plural(seen, "file"),
     );
     let counts = Counts::of(report);
+    let suppressed = match report.suppressed.len() {
+        0 => String::new(),
+        count => format!("; {} suppressed", plural(count, "finding")),
+    };
     let mut err = io::stderr().lock();
     if counts.total() == 0 && policies == 0 {
         return writeln!(err, "checked {}: no policy found", plural(seen, "file"));
     }
     if counts.total() == 0 {
-        return writeln!(err, "{checked}: all clean");
+        return writeln!(err, "{checked}: all clean{suppressed}");
     }
     let fixes = |applicability| {
         let fixes = report.findings.iter().filter_map(|finding| finding.fix.as_ref());
@@ -159,5 +193,5 @@ fn summary(report: &Report, seen: usize) -> io::Result<()> {
         (0, changing) => line.push_str(&format!("; --unsafe-fixes repairs {changing}")),
         (safe, changing) => line.push_str(&format!("; --fix repairs {safe}, --unsafe-fixes {changing} more")),
     }
-    writeln!(err, "{line}")
+    writeln!(err, "{line}{suppressed}")
 }

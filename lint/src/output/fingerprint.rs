@@ -3,15 +3,27 @@
 use std::collections::HashMap;
 
 use crate::check::Report;
-use crate::finding::Finding;
 
-/// A fingerprint for each finding of a report, in their order: 16 hexadecimal digits, each different.
+/// The fingerprints of a report.
+pub(crate) struct Fingerprints {
+    /// Of its findings, in their order.
+    pub(crate) findings: Vec<String>,
+    /// Of what is suppressed.
+    pub(crate) suppressed: Vec<String>,
+}
+
+/// A fingerprint for each finding of a report: 16 hexadecimal digits, each different.
 ///
 /// It is made of the file, the rule, the object and the path in it, not of lines or words: a finding keeps it when text
-/// is added above it.
-pub(crate) fn fingerprints(report: &Report) -> Vec<String> {
+/// is added above it, and when another like it is suppressed.
+pub(crate) fn fingerprints(report: &Report) -> Fingerprints {
+    let (shown, suppressed) = (&report.findings, &report.suppressed);
+    let all = shown.iter().chain(suppressed.iter().map(|suppressed| &suppressed.finding)).enumerate();
+    let mut in_order: Vec<_> = all.collect();
+    in_order.sort_by_key(|(_, finding)| finding.place);
+    let mut fingerprints = vec![String::new(); in_order.len()];
     let mut seen: HashMap<u64, u32> = HashMap::new();
-    let fingerprint = |finding: &Finding| {
+    for (index, finding) in in_order {
         let object = finding.object.as_ref();
         let namespace = object.and_then(|object| object.namespace.as_deref()).unwrap_or_default();
         let name = object.and_then(|object| object.name.as_deref()).unwrap_or_default();
@@ -21,9 +33,10 @@ pub(crate) fn fingerprints(report: &Report) -> Vec<String> {
         *count += 1;
         // The second of its kind and so on.
         let hash = if *count == 1 { hash } else { continued(hash, &count.to_le_bytes()) };
-        format!("{hash:016x}")
-    };
-    report.findings.iter().map(fingerprint).collect()
+        fingerprints[index] = format!("{hash:016x}");
+    }
+    let suppressed = fingerprints.split_off(shown.len());
+    Fingerprints { findings: fingerprints, suppressed }
 }
 
 fn hash(parts: &[&str]) -> u64 {

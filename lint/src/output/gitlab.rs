@@ -10,7 +10,7 @@ use crate::output::fingerprint::fingerprints;
 
 /// Writes all findings; an empty list when there is none.
 pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let fingerprints = fingerprints(report);
+    let fingerprints = fingerprints(report).findings;
     let entries = report.findings.iter().zip(fingerprints).map(|(finding, fingerprint)| {
         let file = report.file_of(finding);
         let span = finding.place.span;

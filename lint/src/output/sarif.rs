@@ -13,15 +13,16 @@ use crate::output::printable::one_line;
 use crate::output::uri::{is_below, uri};
 use crate::registry::RULES;
 use crate::rule::Rule;
+use crate::suppress::{Suppressed, SuppressedBy};
 
 /// Writes one run with every rule and all findings; its list of results is empty when there is none.
 pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let fingerprints = fingerprints(report);
-    let results: Vec<_> = report
-        .findings
-        .iter()
-        .zip(&fingerprints)
-        .map(|(finding, fingerprint)| result(report, finding, fingerprint))
+    let findings = report.findings.iter().zip(&fingerprints.findings);
+    let suppressed = report.suppressed.iter().zip(&fingerprints.suppressed);
+    let results: Vec<_> = findings
+        .map(|(finding, fingerprint)| result(report, finding, None, fingerprint))
+        .chain(suppressed.map(|(s, fingerprint)| result(report, &s.finding, Some(s), fingerprint)))
         .collect();
     let log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -53,7 +54,7 @@ fn descriptor(rule: &Rule) -> Value {
     })
 }
 
-fn result(report: &Report, finding: &Finding, fingerprint: &str) -> Value {
+fn result(report: &Report, finding: &Finding, suppressed: Option<&Suppressed>, fingerprint: &str) -> Value {
     let file = report.file_of(finding);
     let message = match &finding.help {
         Some(help) => format!("{}\n{help}", one_line(&finding.message)),
@@ -70,6 +71,8 @@ fn result(report: &Report, finding: &Finding, fingerprint: &str) -> Value {
         "message": {"text": message},
         "locations": [location(file, finding)],
         "partialFingerprints": {"netpolLint/v1": fingerprint},
+        // On all results or on none; an empty list says that this one is not suppressed.
+        "suppressions": suppressed.map(suppression).into_iter().collect::<Vec<_>>(),
     });
     if !finding.related.is_empty() {
         result["relatedLocations"] = related.collect();
@@ -78,6 +81,16 @@ fn result(report: &Report, finding: &Finding, fingerprint: &str) -> Value {
         result["fixes"] = json!([repair(file, fix)]);
     }
     result
+}
+
+fn suppression(suppressed: &Suppressed) -> Value {
+    let mut suppression = json!({"kind": match suppressed.by {
+        SuppressedBy::Comment | SuppressedBy::Annotation => "inSource",
+    }});
+    if let Some(reason) = &suppressed.reason {
+        suppression["justification"] = json!(one_line(reason));
+    }
+    suppression
 }
 
 fn location(file: &SourceFile, finding: &Finding) -> Value {
