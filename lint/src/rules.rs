@@ -33,7 +33,7 @@ pub(crate) mod split_peers_and_ports;
 #[cfg(test)]
 mod testing;
 pub(crate) mod unknown_field;
-pub(crate) mod world_open_ingress;
 pub(crate) mod unused_suppression;
+pub(crate) mod world_open_ingress;
 pub(crate) mod wrong_direction_field;
 pub(crate) mod wrong_type;
