@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::output::printable::drawing;
+
 pub use terminal::{Color, Terminal};
 
 /// Finds NetworkPolicies that don't mean what they should.
@@ -46,6 +48,8 @@ pub enum Outcome {
     Clean,
     /// Something found; denied.
     Found,
+    /// Not everything could be read or written, whatever the rest is like; what, is said already.
+    Incomplete,
 }
 
 /// Runs the command of this process.
@@ -54,13 +58,19 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
+        Ok(Outcome::Incomplete) => ExitCode::from(2),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing can be done when even this fails.
-            let _ = writeln!(io::stderr(), "netpol-lint: {error:#}");
+            complain(&error);
             ExitCode::from(2)
         }
     }
+}
+
+/// Says what could not be done.
+fn complain(error: &anyhow::Error) {
+    // Nothing can be done when even this fails.
+    let _ = writeln!(io::stderr(), "netpol-lint: {}", drawing(&format!("{error:#}"), false));
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {

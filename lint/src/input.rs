@@ -1,5 +1,6 @@
 //! Finding and reading files.
 
+mod identity;
 mod relevant;
 mod walk;
 
@@ -12,6 +13,7 @@ use netpol_policy::source::{self, Content, Object};
 use netpol_policy::syntax::SyntaxErrorKind;
 use thiserror::Error;
 
+use self::identity::Identity;
 use crate::file::SourceFile;
 
 /// What was read from some paths.
@@ -23,6 +25,8 @@ pub struct Input {
     pub templates: Vec<Box<str>>,
     /// Number of files that were looked into.
     pub seen: usize,
+    /// What could not be read; the rest was.
+    pub unreadable: Vec<InputError>,
 }
 
 impl Input {
@@ -76,45 +80,60 @@ pub(crate) struct Loaded {
     file: SourceFile,
     /// Named by the user, not found in a folder.
     named: bool,
+    /// Which file of the system it is, where that can be told.
+    identity: Option<Identity>,
 }
 
 /// Reads files and folders. In folders, files named `*.yaml`, `*.yml` and `*.json` count, hidden ones and those that
 /// `.gitignore` names don't; files that hold no Kubernetes object of interest are passed over. Objects that name no
-/// namespace go to `default_namespace`.
-pub fn read(sources: &[Source], default_namespace: &str) -> Result<Input, InputError> {
+/// namespace go to `default_namespace`. A file counts once, whatever names lead to it.
+pub fn read(sources: &[Source], default_namespace: &str) -> Input {
     let default_namespace = Arc::from(default_namespace);
     let mut loaded = Vec::new();
+    let mut unreadable = Vec::new();
     let mut seen = 0;
-    for source in sources {
+    for (index, source) in sources.iter().enumerate() {
+        if sources[..index].contains(source) {
+            continue;
+        }
         match source {
             Source::Stdin(name) => {
                 let mut bytes = Vec::new();
-                let read = io::stdin().lock().read_to_end(&mut bytes);
-                read.map_err(|source| InputError { path: PathBuf::from("-"), source })?;
-                loaded.push(load(name.clone(), bytes, true, &default_namespace));
+                match io::stdin().lock().read_to_end(&mut bytes) {
+                    Ok(_) => loaded.push(load(name.clone(), bytes, true, None, &default_namespace)),
+                    Err(source) => unreadable.push(InputError { path: PathBuf::from("-"), source }),
+                }
                 seen += 1;
             }
-            Source::Path(path) => {
-                let error = |source| InputError { path: path.clone(), source };
-                if std::fs::metadata(path).map_err(error)?.is_dir() {
-                    seen += walk::walk(path, &default_namespace, &mut loaded)?;
-                } else {
-                    let bytes = std::fs::read(path).map_err(error)?;
-                    loaded.push(load(display(path), bytes, true, &default_namespace));
+            Source::Path(path) => match std::fs::metadata(path) {
+                Ok(metadata) if metadata.is_dir() => {
+                    seen += walk::walk(path, &default_namespace, &mut loaded, &mut unreadable);
+                }
+                Ok(metadata) => {
+                    match std::fs::read(path) {
+                        Ok(bytes) => {
+                            let identity = identity::of(&metadata);
+                            loaded.push(load(display(path), bytes, true, identity, &default_namespace));
+                        }
+                        Err(source) => unreadable.push(InputError { path: path.clone(), source }),
+                    }
                     seen += 1;
                 }
-            }
+                Err(source) => unreadable.push(InputError { path: path.clone(), source }),
+            },
         }
     }
-    Ok(Input { seen, ..assemble(loaded) })
+    let before = loaded.len();
+    identity::once(&mut loaded);
+    seen -= before - loaded.len();
+    unreadable.sort_by(|a, b| a.path.cmp(&b.path));
+    Input { seen, unreadable, ..assemble(loaded) }
 }
 
-/// Puts together what was read: sorted by name, each file once.
-fn assemble(mut loaded: Vec<Loaded>) -> Input {
-    loaded.sort_by(|a, b| a.file.name.cmp(&b.file.name).then(b.named.cmp(&a.named)));
-    loaded.dedup_by(|later, first| later.file.name == first.file.name);
+/// Puts together what was read.
+fn assemble(loaded: Vec<Loaded>) -> Input {
     let mut input = Input::default();
-    for Loaded { mut file, named } in loaded {
+    for Loaded { mut file, named, .. } in loaded {
         let errors = &mut file.manifest.errors;
         let before = errors.len();
         errors.retain(|error| error.kind != SyntaxErrorKind::HelmTemplate);
@@ -133,8 +152,14 @@ fn assemble(mut loaded: Vec<Loaded>) -> Input {
     input
 }
 
-fn load(name: impl Into<Box<str>>, bytes: Vec<u8>, named: bool, default_namespace: &Arc<str>) -> Loaded {
-    Loaded { file: SourceFile::read_bytes(name, bytes, default_namespace), named }
+fn load(
+    name: impl Into<Box<str>>,
+    bytes: Vec<u8>,
+    named: bool,
+    identity: Option<Identity>,
+    default_namespace: &Arc<str>,
+) -> Loaded {
+    Loaded { file: SourceFile::read_bytes(name, bytes, default_namespace), named, identity }
 }
 
 /// A path as people write it: `./a/b` is `a/b`.

@@ -147,7 +147,7 @@ fn full() {
                 fix: join the two items into one peer (--unsafe-fixes)
                 more: netpol-lint rule NP101
         ");
-    insta::assert_snapshot!(run.err, @"checked 1 policy in 1 file: 1 warning; --unsafe-fixes repairs 1");
+    insta::assert_snapshot!(run.err, @"checked 1 policy in 1 file: 1 warning; --fix --unsafe-fixes repairs 1");
     assert!(!run.out.contains('\x1b'), "no colour for a pipe");
     let run = self::run(folder.path(), &["check", "--color", "always"], "");
     assert!(run.out.contains('\x1b'));
@@ -240,7 +240,7 @@ fn standard_input() {
     );
     let named = run(&["check", "-", "--output-format", "concise", "--stdin-filename", "a/b.yaml"]);
     assert!(named.out.starts_with("a/b.yaml:18:9: "), "{}", named.out);
-    let fixed = run(&["check", "-", "--unsafe-fixes"]);
+    let fixed = run(&["check", "-", "--fix", "--unsafe-fixes"]);
     assert_eq!(fixed.out, SPLIT.replace("        - podSelector", "          podSelector"));
     let untouched = run(&["check", "-", "--fix"]);
     assert_eq!((untouched.status, untouched.out.as_str()), (1, SPLIT));
@@ -340,7 +340,7 @@ spec:
       ports: [{port: 80}]
 ";
     let folder = folder(&[("shared.yaml", shared)]);
-    let run = run(folder.path(), &["check", "--unsafe-fixes", "--output-format", "concise"], "");
+    let run = run(folder.path(), &["check", "--fix", "--unsafe-fixes", "--output-format", "concise"], "");
     assert_eq!(fs::read_to_string(folder.path().join("shared.yaml")).unwrap(), shared);
     assert!(
         run.err.contains("is refused: the policy would mean something else than intended"),
@@ -428,4 +428,80 @@ fn manifests_do_not_command_the_terminal() {
             "{full}"
         );
     }
+}
+
+#[test]
+fn unsafe_fixes_alone_change_nothing() {
+    let folder = folder(&[("db.yaml", SPLIT)]);
+    let run = run(folder.path(), &["check", "--unsafe-fixes"], "");
+    assert_eq!(run.status, 1);
+    assert!(run.err.contains("add --fix to apply"), "{}", run.err);
+    assert_eq!(fs::read_to_string(folder.path().join("db.yaml")).unwrap(), SPLIT);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_counts_once() {
+    let folder = folder(&[("a.yaml", SPLIT), ("sub/c.yaml", CLEAN)]);
+    std::os::unix::fs::symlink("a.yaml", folder.path().join("0.yaml")).unwrap();
+    std::os::unix::fs::symlink("sub", folder.path().join("link")).unwrap();
+    let absolute = folder.path().join("a.yaml").canonicalize().unwrap();
+    let absolute = absolute.to_str().unwrap();
+    for paths in [
+        &["a.yaml", "./a.yaml"][..],
+        &["."],
+        &[".", "."],
+        &[".", "a.yaml"],
+        &["0.yaml", "a.yaml"],
+        &["a.yaml", "sub/../a.yaml", "sub/c.yaml", "link/c.yaml"],
+        &["a.yaml", absolute],
+    ] {
+        let args = [&["check", "--output-format", "concise"], paths].concat();
+        let run = run(folder.path(), &args, "");
+        assert_eq!(run.out.lines().count(), 1, "{paths:?}: {}", run.out);
+        let name = if paths[paths.len() - 1] == absolute { "/" } else { "a.yaml:" };
+        assert!(run.out.contains(name), "{paths:?}: {}", run.out);
+    }
+    // What the user calls a file is what it is called.
+    let named = run(folder.path(), &["check", "--output-format", "concise", "0.yaml", "."], "");
+    assert!(named.out.starts_with("0.yaml:") && named.out.lines().count() == 1, "{}", named.out);
+    let seen = run(folder.path(), &["check", ".", "a.yaml"], "");
+    assert!(seen.err.starts_with("checked 2 policies in 2 files"), "{}", seen.err);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_rest_is_checked_when_something_cannot_be_read() {
+    let folder = folder(&[("a.yaml", SPLIT), ("sub/c.yaml", CLEAN)]);
+    let check = |paths: &[&str]| {
+        let args = [&["check", "--output-format", "concise"], paths].concat();
+        run(folder.path(), &args, "")
+    };
+    let missing = check(&["missing.yaml", "a.yaml", "a.yaml/b.yaml", "--exit-zero"]);
+    assert_eq!(missing.status, 2);
+    assert!(missing.out.starts_with("a.yaml:"), "{}", missing.out);
+    let told: Vec<_> = missing.err.lines().map(|line| line.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(told, ["can't read a.yaml/b.yaml", "can't read missing.yaml"]);
+    // In a folder: this one exists, and reading it fails.
+    std::os::unix::fs::symlink("/proc/self/mem", folder.path().join("sub/b.yaml")).unwrap();
+    let unreadable = check(&["."]);
+    assert_eq!(unreadable.status, 2);
+    assert!(unreadable.out.starts_with("a.yaml:"), "{}", unreadable.out);
+    assert!(unreadable.err.contains("can't read ./sub/b.yaml"), "{}", unreadable.err);
+    // A clean rest doesn't make it clean.
+    assert_eq!(check(&["sub"]).status, 2);
+}
+
+#[test]
+#[cfg(unix)]
+fn the_rest_is_repaired_when_something_cannot_be_written() {
+    let folder = folder(&[("a.yaml", SPLIT), ("b.yaml", SPLIT)]);
+    let read_only = folder.path().join("a.yaml");
+    let mut permissions = fs::metadata(&read_only).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&read_only, permissions).unwrap();
+    let run = run(folder.path(), &["check", "--fix", "--unsafe-fixes", "--output-format", "concise"], "");
+    assert_eq!(run.status, 2);
+    assert!(run.out.starts_with("a.yaml:") && run.out.lines().count() == 1, "{}", run.out);
+    assert!(run.err.contains("read-only") && run.err.contains("repaired 1 finding in 1 file"), "{}", run.err);
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use self::format::Format;
-use super::{Outcome, Terminal};
+use super::{Outcome, Terminal, complain};
 use crate::check::{Report, check};
 use crate::finding::{Applicability, Severity};
 use crate::index::Index;
@@ -56,7 +56,7 @@ pub(super) struct Args {
     /// Apply the fixes that keep the meaning of every policy
     #[arg(long)]
     fix: bool,
-    /// Apply also fixes that change the meaning, presumably to what was meant
+    /// With --fix or --diff: also fixes that change the meaning, presumably to what was meant
     #[arg(long)]
     unsafe_fixes: bool,
     /// Show what fixes would change and write nothing; status 1 when there is something
@@ -77,28 +77,42 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         selection = selection.disregarding_suppressions();
     }
     let sources: Vec<_> = args.paths.iter().map(|path| args.source(path)).collect();
-    let input = input::read(&sources, &args.namespace)?;
+    let input = input::read(&sources, &args.namespace);
     let cluster = input.surroundings();
-    let Input { mut files, templates, seen } = input;
+    let Input { mut files, templates, seen, unreadable } = input;
+    let mut complete = unreadable.is_empty();
+    for error in unreadable {
+        complain(&error.into());
+    }
     let index = Index::new(&cluster);
     let from_stdin = sources.iter().any(|source| matches!(source, Source::Stdin(_)));
     let stdin = from_stdin.then_some(args.stdin_filename.as_str());
     if let Some(up_to) = args.applicability() {
         if args.diff {
-            let outcome = fixing::diff(&files, &index, &selection, up_to)?;
-            return Ok(if args.exit_zero { Outcome::Clean } else { outcome });
+            let outcome = fixing::diff(&files, &index, &selection, up_to, terminal)?;
+            return Ok(match outcome {
+                _ if !complete => Outcome::Incomplete,
+                _ if args.exit_zero => Outcome::Clean,
+                outcome => outcome,
+            });
         }
-        fixing::fix(&mut files, &index, &selection, up_to, stdin)?;
+        complete &= fixing::fix(&mut files, &index, &selection, up_to, stdin)?;
     }
     let report = check(files, &index, &selection);
     // A fixed text takes standard output.
     format::show(args, terminal, &report, from_stdin && args.applicability().is_some())?;
+    if args.unsafe_fixes && args.applicability().is_none() {
+        writeln!(
+            io::stderr(),
+            "netpol-lint: --unsafe-fixes alone changes nothing; add --fix to apply the fixes, --diff to see them"
+        )?;
+    }
     skipped(&templates)?;
     mistaken_suppressions(&report, &selection)?;
     if args.output_format.has_summary() {
         summary(&report, seen)?;
     }
-    let outcome = args.outcome(&report);
+    let outcome = if complete { args.outcome(&report) } else { Outcome::Incomplete };
     // The process ends here; giving back every small piece of memory first would only take time.
     std::mem::forget((report, index));
     std::mem::forget(cluster);
@@ -121,11 +135,8 @@ impl Args {
 
     /// Which fixes to apply or to show, if any.
     fn applicability(&self) -> Option<Applicability> {
-        match (self.unsafe_fixes, self.fix || self.diff) {
-            (true, _) => Some(Applicability::Unsafe),
-            (false, true) => Some(Applicability::Safe),
-            (false, false) => None,
-        }
+        let up_to = if self.unsafe_fixes { Applicability::Unsafe } else { Applicability::Safe };
+        (self.fix || self.diff).then_some(up_to)
     }
 }
 
@@ -190,8 +201,10 @@ fn summary(report: &Report, seen: usize) -> io::Result<()> {
     match (fixes(Applicability::Safe), fixes(Applicability::Unsafe)) {
         (0, 0) => {}
         (safe, 0) => line.push_str(&format!("; --fix repairs {safe}")),
-        (0, changing) => line.push_str(&format!("; --unsafe-fixes repairs {changing}")),
-        (safe, changing) => line.push_str(&format!("; --fix repairs {safe}, --unsafe-fixes {changing} more")),
+        (0, changing) => line.push_str(&format!("; --fix --unsafe-fixes repairs {changing}")),
+        (safe, changing) => {
+            line.push_str(&format!("; --fix repairs {safe}, with --unsafe-fixes {changing} more"))
+        }
     }
     writeln!(err, "{line}{suppressed}")
 }

@@ -29,7 +29,11 @@ impl Given {
             if path == Path::new("-") { Source::Stdin("<stdin>".into()) } else { Source::Path(path.clone()) }
         };
         let sources: Vec<_> = self.paths.iter().map(source).collect();
-        let input = input::read(&sources, &self.namespace)?;
+        let mut input = input::read(&sources, &self.namespace);
+        // The answer would be about something else.
+        if !input.unreadable.is_empty() {
+            return Err(input.unreadable.swap_remove(0).into());
+        }
         let mut err = io::stderr().lock();
         if let Some(first) = input.templates.first() {
             let more = match input.templates.len() - 1 {

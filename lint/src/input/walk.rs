@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
+use super::identity::{self, Identity};
 use super::relevant::may_matter;
 use super::{InputError, Loaded, display, load};
 
@@ -16,34 +17,34 @@ pub(super) fn walk(
     folder: &Path,
     default_namespace: &Arc<str>,
     loaded: &mut Vec<Loaded>,
-) -> Result<usize, InputError> {
+    unreadable: &mut Vec<InputError>,
+) -> usize {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let walker = WalkBuilder::new(folder).require_git(false).threads(threads).build_parallel();
     let all = Mutex::new(Vec::new());
-    let failed = Mutex::new(None);
+    let failed = Mutex::new(Vec::new());
     let seen = AtomicUsize::new(0);
     walker.run(|| {
         let mut found = Found { mine: Vec::new(), all: &all };
         let mut buffer = vec![0; BUFFER];
         let (failed, seen) = (&failed, &seen);
-        Box::new(move |entry| match read_entry(folder, entry, &mut buffer) {
-            Ok(None) => WalkState::Continue,
-            Ok(Some(file)) => {
-                seen.fetch_add(1, Ordering::Relaxed);
-                found.mine.extend(file.map(|(name, bytes)| load(name, bytes, false, default_namespace)));
-                WalkState::Continue
+        Box::new(move |entry| {
+            match read_entry(folder, entry, &mut buffer) {
+                Ok(None) => {}
+                Ok(Some(file)) => {
+                    seen.fetch_add(1, Ordering::Relaxed);
+                    found.mine.extend(file.map(|Raw { name, bytes, identity }| {
+                        load(name, bytes, false, identity, default_namespace)
+                    }));
+                }
+                Err(error) => failed.lock().expect("no panic while held").push(error),
             }
-            Err(error) => {
-                failed.lock().expect("no panic while held").get_or_insert(error);
-                WalkState::Quit
-            }
+            WalkState::Continue
         })
     });
-    if let Some(error) = failed.into_inner().expect("no panic while held") {
-        return Err(error);
-    }
+    unreadable.extend(failed.into_inner().expect("no panic while held"));
     loaded.extend(all.into_inner().expect("no panic while held"));
-    Ok(seen.into_inner())
+    seen.into_inner()
 }
 
 /// What one thread has read; handed over when the thread is done.
@@ -60,15 +61,19 @@ impl Drop for Found<'_> {
     }
 }
 
-/// The name and the bytes of a file.
-type Named = (String, Vec<u8>);
+/// A file as it is.
+struct Raw {
+    name: String,
+    bytes: Vec<u8>,
+    identity: Option<Identity>,
+}
 
 /// `None` for what is no manifest by its name; `Some(None)` for a file that doesn't matter.
 fn read_entry(
     folder: &Path,
     entry: Result<DirEntry, ignore::Error>,
     buffer: &mut [u8],
-) -> Result<Option<Option<Named>>, InputError> {
+) -> Result<Option<Option<Raw>>, InputError> {
     let entry = entry.map_err(|error| walk_error(folder, error))?;
     let path = entry.path();
     let manifest =
@@ -76,14 +81,14 @@ fn read_entry(
     if !manifest || !is_file(&entry) {
         return Ok(None);
     }
-    match read_file(path, buffer) {
-        Ok(Contents::Short(length)) => {
-            let bytes = &buffer[..length];
-            Ok(Some(may_matter(bytes).then(|| (display(path), bytes.to_vec()))))
-        }
-        Ok(Contents::Long(bytes)) => Ok(Some(may_matter(&bytes).then(|| (display(path), bytes)))),
-        Err(source) => Err(InputError { path: path.to_owned(), source }),
-    }
+    let error = |source| InputError { path: path.to_owned(), source };
+    let file = File::open(path).map_err(error)?;
+    let identity = || file.metadata().ok().and_then(|metadata| identity::of(&metadata));
+    let bytes = match read_file(&file, buffer).map_err(error)? {
+        Contents::Short(length) => may_matter(&buffer[..length]).then(|| buffer[..length].to_vec()),
+        Contents::Long(bytes) => may_matter(&bytes).then_some(bytes),
+    };
+    Ok(Some(bytes.map(|bytes| Raw { name: display(path), bytes, identity: identity() })))
 }
 
 /// A file or a link to one. Links that lead nowhere don't count, nor does what may never end, such as a pipe.
@@ -105,8 +110,7 @@ enum Contents {
 
 /// Reads a file, a short one without allocating and with as few system calls as can be: thousands of small files are the
 /// usual case.
-fn read_file(path: &Path, buffer: &mut [u8]) -> io::Result<Contents> {
-    let mut file = File::open(path)?;
+fn read_file(mut file: &File, buffer: &mut [u8]) -> io::Result<Contents> {
     let mut length = 0;
     while length < buffer.len() {
         match file.read(&mut buffer[length..]) {

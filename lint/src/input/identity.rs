@@ -1,0 +1,57 @@
+//! The same file under several names.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::path::Path;
+
+use super::Loaded;
+
+/// What a file is to the system, whatever its name: device and number.
+pub(super) type Identity = (u64, u64);
+
+/// `None` where the system doesn't tell.
+#[cfg(unix)]
+pub(super) fn of(metadata: &Metadata) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// `None` where the system doesn't tell.
+#[cfg(not(unix))]
+pub(super) fn of(_: &Metadata) -> Option<Identity> {
+    None
+}
+
+/// Sorts by name and leaves each file once. Of several names the one that the user gave counts, of those the one that
+/// is no link, of those the first.
+pub(super) fn once(loaded: &mut Vec<Loaded>) {
+    loaded.sort_by(|a, b| a.file.name.cmp(&b.file.name).then(b.named.cmp(&a.named)));
+    loaded.dedup_by(|later, first| later.file.name == first.file.name);
+    let mut by_identity: HashMap<Identity, Vec<usize>> = HashMap::with_capacity(loaded.len());
+    for (index, file) in loaded.iter().enumerate() {
+        if let Some(identity) = file.identity {
+            by_identity.entry(identity).or_default().push(index);
+        }
+    }
+    let mut superfluous = vec![false; loaded.len()];
+    for same in by_identity.into_values().filter(|same| same.len() > 1) {
+        // Hard links are files of their own: each is written by itself.
+        let mut by_target: HashMap<_, Vec<usize>> = HashMap::new();
+        for index in same {
+            let target = std::fs::canonicalize(&*loaded[index].file.name).ok();
+            by_target.entry(target).or_default().push(index);
+        }
+        for (target, names) in by_target.into_iter().filter_map(|(target, names)| Some((target?, names))) {
+            let is_link = |index: usize| {
+                std::path::absolute(Path::new(&*loaded[index].file.name)).is_ok_and(|path| path != target)
+            };
+            let kept =
+                names.iter().copied().min_by_key(|index| (!loaded[*index].named, is_link(*index), *index));
+            for name in names.into_iter().filter(|name| Some(*name) != kept) {
+                superfluous[name] = true;
+            }
+        }
+    }
+    let mut superfluous = superfluous.into_iter();
+    loaded.retain(|_| !superfluous.next().expect("one for each"));
+}
