@@ -13,6 +13,7 @@ use crate::places::Places;
 use crate::rule::{Check, Rule};
 use crate::rules::unused_suppression;
 use crate::select::Selection;
+use crate::settings::Settings;
 use crate::suppress::{Suppressed, Suppressions};
 
 /// Files with what was found in them.
@@ -28,16 +29,16 @@ pub struct Report {
 
 /// Checks one text, which is all that is known: rules that need workloads see those of the text.
 /// `name` is what findings call it.
-pub fn check_text(name: &str, text: &str, selection: &Selection) -> Report {
+pub fn check_text(name: &str, text: &str, settings: &Settings) -> Report {
     let file = SourceFile::read(name, text, &default_namespace());
     let cluster = source::cluster([&file.manifest]);
-    check(vec![file], &Index::new(&cluster), selection)
+    check(vec![file], &Index::new(&cluster), settings)
 }
 
 /// Checks one text beside a cluster that is known otherwise, as an admission webhook does. Objects of the text other
 /// than policies are not added to the cluster.
-pub fn check_text_beside(name: &str, text: &str, index: &Index<'_>, selection: &Selection) -> Report {
-    check(vec![SourceFile::read(name, text, &default_namespace())], index, selection)
+pub fn check_text_beside(name: &str, text: &str, index: &Index<'_>, settings: &Settings) -> Report {
+    check(vec![SourceFile::read(name, text, &default_namespace())], index, settings)
 }
 
 /// Where `kubectl` puts objects that name no namespace, unless told otherwise.
@@ -46,10 +47,9 @@ fn default_namespace() -> Arc<str> {
 }
 
 /// Checks many files beside everything that is known. The time is near-linear in the size of both.
-pub fn check(files: Vec<SourceFile>, index: &Index<'_>, selection: &Selection) -> Report {
-    let rules: Vec<_> = selection.rules().collect();
+pub fn check(files: Vec<SourceFile>, index: &Index<'_>, settings: &Settings) -> Report {
     let places = Places::new(&files);
-    let checker = Checker { index, selection, rules: &rules, places: &places };
+    let checker = Checker { index, settings, places: &places };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len() / 64 + 1);
     let size = files.len().div_ceil(threads).max(1);
     let found = if threads == 1 {
@@ -84,8 +84,7 @@ pub(crate) struct Found {
 /// Runs the rules that are on.
 pub(crate) struct Checker<'a> {
     pub(crate) index: &'a Index<'a>,
-    pub(crate) selection: &'a Selection,
-    pub(crate) rules: &'a [&'static Rule],
+    pub(crate) settings: &'a Settings,
     pub(crate) places: &'a Places<'a>,
 }
 
@@ -94,6 +93,12 @@ impl Checker<'_> {
         let mut all = Found::default();
         for (offset, file) in files.iter().enumerate() {
             let mut found = self.file(first + offset, file);
+            if !self.settings.severities.is_empty() {
+                let suppressed = found.suppressed.iter_mut().map(|suppressed| &mut suppressed.finding);
+                for finding in found.findings.iter_mut().chain(suppressed) {
+                    finding.severity = self.settings.severities.of(finding.rule).unwrap_or(finding.severity);
+                }
+            }
             found.findings.sort_by(order);
             // A part of the text that aliases repeat has one cause.
             found.findings.dedup_by(|b, a| is_same(a, b));
@@ -108,13 +113,15 @@ impl Checker<'_> {
     /// Checks one file, whose index in the report is `number`.
     pub(crate) fn file(&self, number: usize, file: &SourceFile) -> Found {
         let mut found = Found::default();
-        let honoured = self.selection.honours_suppressions();
+        let selection = self.settings.selection_for(file);
+        let on: Vec<_> = selection.rules().collect();
+        let honoured = selection.honours_suppressions();
         let Some(mut suppressions) = honoured.then(|| Suppressions::of(file)).flatten() else {
-            self.run(self.rules, number, file, &mut found.findings, |_, _, _| {});
+            self.run(&selection, &on, number, file, &mut found.findings, |_, _, _| {});
             return found;
         };
-        let mut rules = self.rules.to_vec();
-        let tells_unused = self.rules.contains(&&unused_suppression::RULE);
+        let mut rules = on.clone();
+        let tells_unused = on.contains(&&unused_suppression::RULE);
         if tells_unused {
             // Whether a suppression is needed doesn't depend on what is on.
             for rule in suppressions.rules() {
@@ -124,10 +131,10 @@ impl Checker<'_> {
             }
         }
         let suppressed = &mut found.suppressed;
-        self.run(&rules, number, file, &mut found.findings, |findings, first, policy| {
+        self.run(&selection, &rules, number, file, &mut found.findings, |findings, first, policy| {
             for finding in findings.split_off(first) {
                 let taken = suppressions.take(file, policy, &finding);
-                match (taken, self.rules.contains(&finding.rule)) {
+                match (taken, on.contains(&finding.rule)) {
                     (Some((by, reason)), true) => suppressed.push(Suppressed { finding, by, reason }),
                     (None, true) => findings.push(finding),
                     (_, false) => {}
@@ -144,6 +151,7 @@ impl Checker<'_> {
     /// be read begin.
     fn run(
         &self,
+        selection: &Selection,
         rules: &[&'static Rule],
         number: usize,
         file: &SourceFile,
@@ -153,8 +161,8 @@ impl Checker<'_> {
         for (document, policy) in file.policies() {
             let first = findings.len();
             let object = ObjectRef::of(policy);
-            let Self { index, selection, places, .. } = self;
-            let context = Context { file, policy, index, selection, places };
+            let Self { index, settings, places } = self;
+            let context = Context { file, policy, index, selection, settings, places };
             for rule in rules {
                 let Check::Policy(check) = rule.check else { continue };
                 let object = Some(object.clone());

@@ -10,6 +10,7 @@ use crate::index::Index;
 use crate::places::Places;
 use crate::rule::Rule;
 use crate::select::Selection;
+use crate::settings::Settings;
 
 /// One policy with all that is known around it.
 pub struct Context<'a> {
@@ -19,8 +20,10 @@ pub struct Context<'a> {
     pub policy: &'a PolicySource,
     /// Everything that was given.
     pub index: &'a Index<'a>,
-    /// The rules that are on.
+    /// The rules that are on in the file.
     pub selection: &'a Selection,
+    /// What the configuration says.
+    pub settings: &'a Settings,
     /// Where the workloads of the given files are.
     pub places: &'a Places<'a>,
 }

@@ -23,7 +23,7 @@ use crate::finding::{Applicability, Finding, Fix};
 use crate::index::Index;
 use crate::places::Places;
 use crate::rule::{Check, Rule};
-use crate::select::Selection;
+use crate::settings::Settings;
 
 /// More rounds than any real file needs; each repairs at least one place.
 const MAX_ROUNDS: usize = 200;
@@ -53,12 +53,11 @@ pub struct Refused {
 pub fn fix_file(
     file: &SourceFile,
     index: &Index<'_>,
-    selection: &Selection,
+    settings: &Settings,
     up_to: Applicability,
 ) -> FixedFile {
-    let rules: Vec<_> = selection.rules().collect();
     let places = Places::default();
-    let checker = Checker { index, selection, rules: &rules, places: &places };
+    let checker = Checker { index, settings, places: &places };
     let mut fixed =
         FixedFile { file: file.reread(file.text.to_string()), applied: Vec::new(), refused: Vec::new() };
     let mut seen = HashSet::from([hash(&file.text)]);

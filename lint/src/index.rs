@@ -155,6 +155,18 @@ impl<'c> Index<'c> {
         }
     }
 
+    /// Whether a namespace may have the labels: without a manifest, whatever is asked of its other labels may hold.
+    pub fn namespace_may_match(&self, name: &str, selector: &LabelSelector) -> bool {
+        match self.namespaces.get(name).and_then(|namespace| namespace.labels) {
+            Some(labels) => selector.matches(labels),
+            None => {
+                let unnamed = Namespace::new(name, Labels::new());
+                let mut of_name = selector.requirements().filter(|one| one.key().as_str() == METADATA_NAME);
+                of_name.all(|requirement| requirement.matches(unnamed.labels()))
+            }
+        }
+    }
+
     /// Whether a namespace surely has the labels: as [`Self::namespace_matches`], but without a manifest only
     /// requirements on its name count as known.
     pub fn namespace_surely_matches(&self, name: &str, selector: &LabelSelector) -> bool {

@@ -11,7 +11,7 @@
 //! - [`cli`] is the command `netpol-lint`.
 //!
 //! ```
-//! use netpol_lint::{Selection, check_text};
+//! use netpol_lint::{Settings, check_text};
 //!
 //! let text = "
 //! apiVersion: networking.k8s.io/v1
@@ -23,7 +23,7 @@
 //!   ingress:
 //!     - from: []
 //! ";
-//! let report = check_text("deny.yaml", text, &Selection::default());
+//! let report = check_text("deny.yaml", text, &Settings::default());
 //! assert_eq!(report.findings[0].rule.code, "NP103");
 //! ```
 
@@ -46,6 +46,7 @@ mod registry;
 mod rule;
 mod rules;
 mod select;
+mod settings;
 mod suppress;
 mod words;
 
@@ -57,5 +58,9 @@ pub use index::Index;
 pub use places::Places;
 pub use registry::{RULES, find_rule};
 pub use rule::{Check, Rule, Scope};
-pub use select::{Selection, UnknownSelector};
+pub use select::{RuleSelector, Selection, UnknownSelector};
+pub use settings::{
+    ExternalError, ExternalNamespaces, ExternalPods, Pattern, PatternError, Patterns, PerFileIgnores,
+    Settings, Severities,
+};
 pub use suppress::{Suppressed, SuppressedBy};

@@ -1,5 +1,7 @@
 //! Which rules are on.
 
+use std::str::FromStr;
+
 use thiserror::Error;
 
 use crate::finding::Severity;
@@ -18,7 +20,7 @@ pub struct Selection {
 /// A word that names no rule and no group of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "`{word}` is no rule: {}use a code (NP101), a name (split-peer-selectors), a group (NP1) or ALL",
+    "`{word}` is no rule: {}use a code (NP101), a name (split-peer-selectors), a group (NP1), a severity (info) or ALL",
     .suggestion.map(|name| format!("did you mean `{name}`? Or ")).unwrap_or_default()
 )]
 pub struct UnknownSelector {
@@ -28,6 +30,11 @@ pub struct UnknownSelector {
     pub suggestion: Option<&'static str>,
 }
 
+/// A word that stands for rules: a code (`NP101`), a name (`split-peer-selectors`), a group (`NP1`), a severity (`info`)
+/// or `ALL`. In any case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RuleSelector(Box<str>);
+
 impl Default for Selection {
     fn default() -> Self {
         Self { on: RULES.iter().map(|rule| rule.severity > Severity::Info).collect(), suppressions: true }
@@ -36,18 +43,32 @@ impl Default for Selection {
 
 impl Selection {
     /// Only what `select` names, or the defaults when it names nothing; less what `ignore` names.
-    /// Words are codes, names, prefixes of codes (`NP1` is every rule from NP100 to NP199) or `ALL`.
+    /// Words are codes, names, prefixes of codes (`NP1` is every rule from NP100 to NP199),
+    /// severities (`info` is every rule that only informs) or `ALL`.
     pub fn new<W: AsRef<str>>(select: &[W], ignore: &[W]) -> Result<Self, UnknownSelector> {
-        let mut selection = Self::default();
-        if !select.is_empty() {
-            selection.on.fill(false);
-        }
-        for (words, value) in [(select, true), (ignore, false)] {
-            for word in words {
-                selection.set(word.as_ref(), value)?;
-            }
-        }
+        let parse = |words: &[W]| {
+            words.iter().map(|word| word.as_ref().parse()).collect::<Result<Vec<RuleSelector>, _>>()
+        };
+        let (select, ignore) = (parse(select)?, parse(ignore)?);
+        let mut selection = if select.is_empty() { Self::default() } else { Self::none() };
+        select.iter().for_each(|word| selection.add(word));
+        ignore.iter().for_each(|word| selection.remove(word));
         Ok(selection)
+    }
+
+    /// No rule.
+    pub fn none() -> Self {
+        Self { on: vec![false; RULES.len()], suppressions: true }
+    }
+
+    /// Turns rules on.
+    pub fn add(&mut self, rules: &RuleSelector) {
+        self.set(rules, true);
+    }
+
+    /// Turns rules off.
+    pub fn remove(&mut self, rules: &RuleSelector) {
+        self.set(rules, false);
     }
 
     /// The same rules, whatever comments and annotations of the manifests say.
@@ -71,26 +92,55 @@ impl Selection {
         RULES.iter().zip(&self.on).filter(|(_, on)| **on).map(|(rule, _)| *rule)
     }
 
-    fn set(&mut self, word: &str, value: bool) -> Result<(), UnknownSelector> {
-        let mut known = false;
+    fn set(&mut self, rules: &RuleSelector, value: bool) {
         for (rule, on) in RULES.iter().zip(&mut self.on) {
-            if names(word, rule) {
+            if rules.contains(rule) {
                 *on = value;
-                known = true;
             }
         }
-        if known { Ok(()) } else { Err(UnknownSelector { word: word.to_owned(), suggestion: nearest(word) }) }
     }
 }
 
-fn names(word: &str, rule: &Rule) -> bool {
-    let prefix = word.len() >= 2 && rule.code.get(..word.len()).is_some_and(|p| p.eq_ignore_ascii_case(word));
-    word.eq_ignore_ascii_case("all") || prefix || rule.name.eq_ignore_ascii_case(word)
+impl RuleSelector {
+    /// Whether it stands for a rule.
+    pub fn contains(&self, rule: &Rule) -> bool {
+        let word = &*self.0;
+        let prefix =
+            word.len() >= 2 && rule.code.get(..word.len()).is_some_and(|p| p.eq_ignore_ascii_case(word));
+        prefix
+            || word.eq_ignore_ascii_case("all")
+            || word.eq_ignore_ascii_case(rule.name)
+            || word.eq_ignore_ascii_case(rule.severity.as_str())
+    }
+
+    /// The rules that it stands for.
+    pub fn rules(&self) -> impl Iterator<Item = &'static Rule> {
+        RULES.iter().copied().filter(|rule| self.contains(rule))
+    }
+
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RuleSelector {
+    type Err = UnknownSelector;
+
+    fn from_str(word: &str) -> Result<Self, UnknownSelector> {
+        let selector = Self(word.into());
+        let severity = Severity::ALL.iter().any(|severity| severity.as_str().eq_ignore_ascii_case(word));
+        if severity || selector.rules().next().is_some() {
+            return Ok(selector);
+        }
+        Err(UnknownSelector { word: word.to_owned(), suggestion: nearest(word) })
+    }
 }
 
 /// The rules that a code, a name or a group names.
 pub(crate) fn named(word: &str) -> impl Iterator<Item = &'static Rule> {
-    RULES.iter().copied().filter(move |rule| names(word, rule))
+    let selector = RuleSelector(word.into());
+    RULES.iter().copied().filter(move |rule| selector.contains(rule))
 }
 
 /// The rule name or code at the smallest distance, when it is small.

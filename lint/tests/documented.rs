@@ -1,13 +1,13 @@
 //! The kinds of policies that the Kubernetes documentation teaches, in other words and names: clean, except where they
 //! are open on purpose, which is told.
 
-use netpol_lint::{Selection, check_text};
+use netpol_lint::{Settings, check_text};
 
 /// The codes that are found in the spec of a policy.
 fn codes(spec: &str) -> Vec<&'static str> {
     let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
     let head = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: sample\n  namespace: harbour\n";
-    let report = check_text("sample.yaml", &format!("{head}spec:\n{spec}"), &Selection::default());
+    let report = check_text("sample.yaml", &format!("{head}spec:\n{spec}"), &Settings::default());
     report.findings.iter().map(|finding| finding.rule.code).collect()
 }
 

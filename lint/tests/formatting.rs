@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use netpol_lint::fix::fix_file;
-use netpol_lint::{Applicability, Index, Selection, SourceFile, check};
+use netpol_lint::{Applicability, Index, Settings, SourceFile, check};
 use netpol_policy::model::{Cluster, NetworkPolicy};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -281,7 +281,7 @@ proptest! {
         prop_assert!(before.manifest.errors.is_empty(), "{:?}\n{text}", before.manifest.errors);
         prop_assert_eq!(models(&before).len(), policies.len(), "{}", text);
         let cluster = Cluster::default();
-        let (index, rules) = (Index::new(&cluster), Selection::default());
+        let (index, rules) = (Index::new(&cluster), Settings::default());
 
         let safe = fix_file(&before, &index, &rules, Applicability::Safe);
         prop_assert!(safe.refused.is_empty(), "{:?}\n{text}", safe.refused);
@@ -316,7 +316,7 @@ proptest! {
         }
         let before = read(&text);
         let cluster = Cluster::default();
-        let (index, rules) = (Index::new(&cluster), Selection::default());
+        let (index, rules) = (Index::new(&cluster), Settings::default());
         let fixed = fix_file(&before, &index, &rules, Applicability::Unsafe);
         let safe = fix_file(&before, &index, &rules, Applicability::Safe);
         for (old, new) in models(&before).iter().zip(models(&safe.file)) {

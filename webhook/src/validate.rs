@@ -3,7 +3,7 @@
 mod verdict;
 mod written;
 
-use netpol_lint::{Finding, Selection, Severity, check_text};
+use netpol_lint::{Finding, Selection, Settings, Severity, check_text};
 use serde_json::Value;
 
 use crate::review::{Operation, Request, Response, Status};
@@ -13,14 +13,14 @@ pub use verdict::Verdict;
 /// Checks with the rules that are on.
 #[derive(Debug, Clone)]
 pub struct Validator {
-    selection: Selection,
+    settings: Settings,
 }
 
 impl Default for Validator {
     /// Errors and warnings. What a policy says about its own findings doesn't count: whoever may write a policy must
     /// not be able to let it in.
     fn default() -> Self {
-        Self { selection: Selection::default().disregarding_suppressions() }
+        Self { settings: Selection::default().disregarding_suppressions().into() }
     }
 }
 
@@ -56,7 +56,7 @@ impl Validator {
 
     /// What the linter says about an object; the text is the one of [`document`].
     fn findings(&self, request: &Request<'_>, object: Object) -> Vec<Finding> {
-        check_text("object", &document(request, object), &self.selection).findings
+        check_text("object", &document(request, object), &self.settings).findings
     }
 }
 

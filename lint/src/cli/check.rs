@@ -16,6 +16,7 @@ use crate::output::printable::one_line;
 use crate::output::{Counts, plural};
 use crate::rules::unused_suppression;
 use crate::select::Selection;
+use crate::settings::Settings;
 use crate::suppress::Suppressions;
 
 /// Check policies and say what is wrong with them
@@ -76,6 +77,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     if args.disregard_suppressions {
         selection = selection.disregarding_suppressions();
     }
+    let settings = Settings::from(selection);
     let sources: Vec<_> = args.paths.iter().map(|path| args.source(path)).collect();
     let input = input::read(&sources, &args.namespace);
     let cluster = input.surroundings();
@@ -89,16 +91,16 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     let stdin = from_stdin.then_some(args.stdin_filename.as_str());
     if let Some(up_to) = args.applicability() {
         if args.diff {
-            let outcome = fixing::diff(&files, &index, &selection, up_to, terminal)?;
+            let outcome = fixing::diff(&files, &index, &settings, up_to, terminal)?;
             return Ok(match outcome {
                 _ if !complete => Outcome::Incomplete,
                 _ if args.exit_zero => Outcome::Clean,
                 outcome => outcome,
             });
         }
-        complete &= fixing::fix(&mut files, &index, &selection, up_to, stdin)?;
+        complete &= fixing::fix(&mut files, &index, &settings, up_to, stdin)?;
     }
-    let report = check(files, &index, &selection);
+    let report = check(files, &index, &settings);
     // A fixed text takes standard output.
     format::show(args, terminal, &report, from_stdin && args.applicability().is_some())?;
     if args.unsafe_fixes && args.applicability().is_none() {
@@ -108,7 +110,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         )?;
     }
     skipped(&templates)?;
-    mistaken_suppressions(&report, &selection)?;
+    mistaken_suppressions(&report, &settings.selection)?;
     if args.output_format.has_summary() {
         summary(&report, seen)?;
     }

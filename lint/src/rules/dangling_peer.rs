@@ -59,6 +59,9 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         {
             continue;
         }
+        if cx.settings.may_match_external_pods(cx.index, namespaces, &policy.name.namespace, pods) {
+            continue;
+        }
         match dangling.iter_mut().find(|(known, ..)| *known == peer) {
             Some((_, _, others)) => others.push(at.head(cx.file)),
             None => dangling.push((peer, at, Vec::new())),

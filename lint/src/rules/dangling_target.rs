@@ -1,3 +1,5 @@
+use netpol_policy::model::PodNamespaces;
+
 use super::selectors::{self, Selects};
 use crate::context::{Context, Reporter};
 use crate::rule::rule;
@@ -44,6 +46,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         || !cx.index.knows_workloads_of(namespace)
         || cx.index.pods(namespace, selector).next().is_some()
         || selectors::explained(cx, selector, Selects::Pods)
+        || cx.settings.may_match_external_pods(cx.index, &PodNamespaces::Own, namespace, selector)
     {
         return;
     }

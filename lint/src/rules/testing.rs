@@ -11,6 +11,7 @@ use crate::fix::fix_file;
 use crate::index::Index;
 use crate::registry::{RULES, find_rule};
 use crate::select::Selection;
+use crate::settings::Settings;
 
 /// What one rule says: `line:column severity path: message`. A text without a `kind` is the spec of a policy.
 pub(crate) fn findings(code: &str, text: &str) -> String {
@@ -51,8 +52,8 @@ fn fix(code: &str, text: &str) -> String {
     }
 }
 
-fn only(code: &str) -> Selection {
-    Selection::new(&[code], &[]).unwrap()
+fn only(code: &str) -> Settings {
+    Selection::new(&[code], &[]).unwrap().into()
 }
 
 const HEAD: &str =
@@ -100,7 +101,7 @@ fn pages_are_complete_and_their_examples_true() {
         }
         for remedy in blocks(&section("Fix")) {
             assert_eq!(findings(rule.code, &remedy), "", "{rule:?} isn't content with its remedy");
-            let Report { findings, .. } = check_text("fix", &remedy, &Selection::default());
+            let Report { findings, .. } = check_text("fix", &remedy, &Settings::default());
             let others: Vec<_> = findings.iter().map(|finding| finding.rule).collect();
             assert!(others.is_empty(), "the remedy of {rule:?} is not clean: {others:?}");
         }

@@ -294,7 +294,7 @@ spec:
         let report = crate::check::check_text(
             "a.yaml",
             &format!("apiVersion: networking.k8s.io/v1{text}"),
-            &selection,
+            &selection.into(),
         );
         let helps = report
             .findings

@@ -183,7 +183,7 @@ spec: {podSelector: {}, ingress: [null]}
     #[test]
     fn suppressions_of_rules_about_others_may_be_needed() {
         let text = ANNOTATED.replace("NP103, NP106", "NP106, dangling-target");
-        let report = check_text("test.yaml", &text, &Selection::new(&["NP901"], &[]).unwrap());
+        let report = check_text("test.yaml", &text, &Selection::new(&["NP901"], &[]).unwrap().into());
         let [finding] = &report.findings[..] else { panic!("{:?}", report.findings) };
         assert_eq!(finding.fix.as_ref().unwrap().applicability, Applicability::Unsafe);
         assert!(finding.help.as_ref().unwrap().contains("workloads"));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use netpol_lint::{Selection, Severity, check_text};
+use netpol_lint::{Settings, Severity, check_text};
 use netpol_policy::syntax;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn the_same_codes_deny_and_warn() {
             }
             // One document as the linter reads it on its own.
             let yaml = &text[document.span.range()];
-            let findings = check_text("policy.yaml", yaml, &Selection::default()).findings;
+            let findings = check_text("policy.yaml", yaml, &Settings::default()).findings;
             let expected = |severity| {
                 let of_severity = findings.iter().filter(move |finding| finding.severity == severity);
                 sorted(of_severity.map(|finding| finding.rule.code.to_owned()))

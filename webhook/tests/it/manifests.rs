@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use netpol_certs::Bundle;
-use netpol_lint::{Selection, check_text};
+use netpol_lint::{Settings, check_text};
 use netpol_policy::syntax;
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ fn kustomizations_name_files_that_are_there() {
 fn our_own_policies_are_clean() {
     for path in files() {
         let text = std::fs::read_to_string(&path).unwrap();
-        let findings = check_text("manifest", &text, &Selection::default()).findings;
+        let findings = check_text("manifest", &text, &Settings::default()).findings;
         let said: Vec<_> = findings.iter().map(|finding| (finding.rule.code, &finding.message)).collect();
         assert!(said.is_empty(), "{}: {said:?}", path.display());
     }

@@ -10,20 +10,20 @@ use crate::fix::{self, FixedFile, Refused, fix_file};
 use crate::index::Index;
 use crate::output::plural;
 use crate::output::printable::{drawing, one_line};
-use crate::select::Selection;
+use crate::settings::Settings;
 
 /// Repairs files in place; standard input comes out repaired. Files that can't be written stay as they are; returns
 /// whether there was none.
 pub(super) fn fix(
     files: &mut [SourceFile],
     index: &Index<'_>,
-    selection: &Selection,
+    settings: &Settings,
     up_to: Applicability,
     stdin: Option<&str>,
 ) -> anyhow::Result<bool> {
     let (mut repaired, mut changed, mut complete) = (0, 0, true);
     for file in files {
-        let FixedFile { file: fixed, applied, refused } = fix_file(file, index, selection, up_to);
+        let FixedFile { file: fixed, applied, refused } = fix_file(file, index, settings, up_to);
         say_refused(file, &refused)?;
         if stdin == Some(&*file.name) {
             io::stdout().lock().write_all(fixed.text.as_bytes())?;
@@ -50,14 +50,14 @@ pub(super) fn fix(
 pub(super) fn diff(
     files: &[SourceFile],
     index: &Index<'_>,
-    selection: &Selection,
+    settings: &Settings,
     up_to: Applicability,
     terminal: Terminal,
 ) -> anyhow::Result<Outcome> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut outcome = Outcome::Clean;
     for file in files {
-        let fixed = fix_file(file, index, selection, up_to);
+        let fixed = fix_file(file, index, settings, up_to);
         say_refused(file, &fixed.refused)?;
         if fixed.file.text != file.text {
             outcome = Outcome::Found;
