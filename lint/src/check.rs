@@ -165,7 +165,7 @@ impl Checker<'_> {
             let context = Context { file, policy, index, selection, settings, places };
             for rule in rules {
                 let Check::Policy(check) = rule.check else { continue };
-                let object = Some(object.clone());
+                let object = Some(&object);
                 check(&context, &mut Reporter { rule, file: number, document, object, findings });
             }
             each(findings, first, Some(policy.span));

@@ -177,7 +177,7 @@ pub struct Reporter<'a> {
     pub(crate) rule: &'static Rule,
     pub(crate) file: usize,
     pub(crate) document: usize,
-    pub(crate) object: Option<ObjectRef>,
+    pub(crate) object: Option<&'a ObjectRef>,
     pub(crate) findings: &'a mut Vec<Finding>,
 }
 
@@ -198,7 +198,7 @@ impl Reporter<'_> {
             related: Vec::new(),
             help: None,
             path: path.into(),
-            object: self.object.clone(),
+            object: self.object.cloned(),
             document: self.document,
             fix: None,
         });

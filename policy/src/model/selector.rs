@@ -3,6 +3,7 @@
 mod implication;
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -15,8 +16,9 @@ pub use implication::Labelled;
 /// Normalised: sorted, without repetitions, and `matchLabels: {k: v}` is the same as `k In (v)`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct LabelSelector(
-    /// Sorted, each once. Most selectors have one requirement, for which a tree would be large.
-    Box<[Requirement]>,
+    /// Sorted, each once. Most selectors have one requirement, for which a tree would be large; and the same selector is
+    /// kept in several places.
+    Arc<[Requirement]>,
 );
 
 /// One condition on the labels of an object.
@@ -56,7 +58,7 @@ impl LabelSelector {
 
     /// The selector with these requirements.
     pub fn new(requirements: impl IntoIterator<Item = Requirement>) -> Self {
-        Self(sorted(requirements))
+        Self(sorted(requirements).into())
     }
 
     /// True when every object is selected because nothing is required.

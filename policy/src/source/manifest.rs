@@ -73,7 +73,8 @@ impl Manifest {
 
     /// Takes objects from a text that is read already.
     pub fn lower(stream: Stream<'_>, default_namespace: &str) -> Self {
-        let mut objects = Vec::new();
+        // Most documents are one object.
+        let mut objects = Vec::with_capacity(stream.documents.len());
         for document in &stream.documents {
             let mut walk = Walk { default_namespace, document: document.index, objects: &mut objects };
             walk.object(document.root(), None);

@@ -36,7 +36,7 @@ impl LabelSelector {
 
     /// Whether some labels are selected by both.
     pub fn overlaps(&self, other: &Self, of: Labelled) -> bool {
-        !Self::new(self.0.iter().chain(&other.0).cloned()).is_contradictory(of)
+        !Self::new(self.0.iter().chain(other.0.iter()).cloned()).is_contradictory(of)
     }
 
     /// What all requirements on the key of one leave.

@@ -129,9 +129,9 @@ fn policy_types(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Optio
 }
 
 fn rule(context: &mut Context, node: Node<'_>, path: &Path<'_>, direction: Direction) -> Option<RuleSource> {
-    let (right, wrong) = match direction {
-        Direction::Ingress => ("from", "to"),
-        Direction::Egress => ("to", "from"),
+    let (right, wrong, owner) = match direction {
+        Direction::Ingress => ("from", "to", "a rule of `ingress`"),
+        Direction::Egress => ("to", "from", "a rule of `egress`"),
     };
     let fields = context.fields(node, path, [right, "ports", wrong])?;
     let [peers, ports, wrong_peers] = fields.known;
@@ -142,13 +142,12 @@ fn rule(context: &mut Context, node: Node<'_>, path: &Path<'_>, direction: Direc
         context.problem(ProblemKind::WrongDirectionField, entry.key.span(), &path, message).help =
             Some(help.into());
     }
-    let owner = format!("a rule of `{direction}`");
     Some(RuleSource {
         direction,
         peers: context.slot(peers, |c, node| c.list(node, &path.field(right), NullItems::Refused, peer)),
         wrong_peers: wrong_peers.as_ref().map(stray_field),
         ports: context.slot(ports, |c, node| c.list(node, &path.field("ports"), NullItems::Empty, port)),
-        stray: context.stray(&fields.stray, path, &owner, &[right, "ports"]),
+        stray: context.stray(&fields.stray, path, owner, &[right, "ports"]),
     })
 }
 
@@ -186,23 +185,29 @@ fn model(name: ObjectName, spec: Option<&SpecSource>) -> Option<NetworkPolicy> {
 /// rule or port in them.
 fn rules(slot: &Slot<List<RuleSource>>) -> Option<Vec<Rule>> {
     let nothing = PortSource::default();
-    items(slot)
-        .map(|rule| {
-            let Some(rule) = rule else { return Some(Rule { peers: Peers::All, ports: Ports::All }) };
-            let peers: Option<Vec<_>> = items(&rule.peers).map(|peer| peer_model(peer?)).collect();
-            let ports: Option<Vec<_>> =
-                items(&rule.ports).map(|port| port_model(port.unwrap_or(&nothing))).collect();
-            let (peers, ports) = (peers?, ports?);
-            Some(Rule {
-                peers: if peers.is_empty() { Peers::All } else { Peers::Only(peers) },
-                ports: if ports.is_empty() { Ports::All } else { Ports::Only(ports) },
-            })
+    let rule = |rule: Option<&RuleSource>| {
+        let Some(rule) = rule else { return Some(Rule { peers: Peers::All, ports: Ports::All }) };
+        let peers = all(items(&rule.peers).map(|peer| peer_model(peer?)))?;
+        let ports = all(items(&rule.ports).map(|port| port_model(port.unwrap_or(&nothing))))?;
+        Some(Rule {
+            peers: if peers.is_empty() { Peers::All } else { Peers::Only(peers) },
+            ports: if ports.is_empty() { Ports::All } else { Ports::Only(ports) },
         })
-        .collect()
+    };
+    all(items(slot).map(rule))
+}
+
+/// Collects them when all are there. Unlike `collect`, which can't foresee that, it takes no room for more.
+fn all<T>(items: impl ExactSizeIterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let mut all = Vec::with_capacity(items.len());
+    for item in items {
+        all.push(item?);
+    }
+    Some(all)
 }
 
 /// The items of a list; none when it is absent or null.
-fn items<T>(slot: &Slot<List<T>>) -> impl Iterator<Item = Option<&T>> {
+fn items<T>(slot: &Slot<List<T>>) -> impl ExactSizeIterator<Item = Option<&T>> {
     let list = match slot {
         Slot::Present(Field { value, .. }) => &value.items[..],
         _ => &[],
