@@ -27,12 +27,15 @@ demo: $(if $(ROOT),$(SETUP)) ## The three-tier application, linted and enforced;
 demo-down: ## End a demo that KEEP=1 left running
 	@cargo run -q -p netpol-tests --bin demo -- down
 
-test: $(SETUP) ## Every test; with root on the real kernel, without it those say that they were skipped
+test: $(SETUP) ## Every test; what needs root, or Go for an API server, says so when it is skipped
 	@rm -f $(CHECKED)
+	@scripts/apiserver || echo 'no API server (see above): tests that need one are skipped'
 	NETPOL_SUMMARY=$(CHECKED) NETPOL_REQUIRE_ROOT=$(if $(ROOT),1,0) RUST_TEST_THREADS=$(or $(RUST_TEST_THREADS),4) \
 		cargo test --workspace
 	@echo; if [ -s $(CHECKED) ]; then sed 's/^/checked: /' $(CHECKED); \
 	else echo 'checked: no scenario and no flow on the real kernel: that needs root'; fi
+	@scripts/apiserver --path >/dev/null || [ "$$KUBEBUILDER_ASSETS$$NETPOL_TEST_KUBECONFIG" ] || \
+		echo 'skipped: what needs an API server: scripts/setup --go installs what builds one'
 
 lint: $(SETUP) ## Formatting, clippy and documentation, without a single warning
 	cargo fmt --all --check

@@ -1,20 +1,18 @@
 //! The agent under test, as a process on a node of a lab.
 
+use std::fs;
 use std::fs::File;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
-use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
-use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::Signal;
 use serde::Deserialize;
 
 use crate::cluster::running::RunningCluster;
-use crate::lab::netns::NetNs;
+use crate::process::{self, Process};
 use crate::programs;
 
 /// Where an agent finds its bpf file system: the one of its node's mount namespace.
@@ -25,10 +23,9 @@ const BPFFS: &str = "/sys/fs/bpf";
 pub struct Agent {
     /// What it writes to standard output and standard error.
     pub log: PathBuf,
-    pid: Pid,
+    process: Process,
     node: usize,
     state: PathBuf,
-    ended: Mutex<Receiver<ExitStatus>>,
 }
 
 impl Agent {
@@ -51,8 +48,9 @@ impl Agent {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        let (pid, ended) = spawn(&node.namespace, command).context("starting netpol-enforcer")?;
-        Ok(Self { log, pid, node: index, state, ended: Mutex::new(ended) })
+        let process =
+            Process::spawn(command, node.namespace.enterer()).context("starting netpol-enforcer")?;
+        Ok(Self { log, process, node: index, state })
     }
 
     /// Whether it has programmed its node with the pods that run there now: what it says of itself in its state file.
@@ -78,7 +76,7 @@ impl Agent {
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.pid.as_raw_nonzero().get()
+        self.process.pid().as_raw_nonzero().get()
     }
 
     /// Kills it as nothing else can: it gets no chance to say goodbye.
@@ -86,7 +84,7 @@ impl Agent {
     /// # Errors
     /// When it had already ended by itself.
     pub fn kill(self) -> Result<()> {
-        kill_process(self.pid, Signal::KILL)?;
+        self.process.signal(Signal::KILL)?;
         let status = self.wait(Duration::from_secs(10))?;
         ensure!(status.signal() == Some(Signal::KILL.as_raw()), "the agent had ended before: {status}");
         Ok(())
@@ -97,7 +95,7 @@ impl Agent {
     /// # Errors
     /// When it doesn't end, or not well.
     pub fn stop(self) -> Result<()> {
-        kill_process(self.pid, Signal::TERM)?;
+        self.process.signal(Signal::TERM)?;
         let status = self.wait(Duration::from_secs(10))?;
         ensure!(status.success(), "the agent ended with {status}:\n{}", self.last_words());
         Ok(())
@@ -117,14 +115,11 @@ impl Agent {
     /// The end of its log.
     #[must_use]
     pub fn last_words(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines = log.lines().collect::<Vec<_>>();
-        lines[lines.len().saturating_sub(40)..].join("\n")
+        process::last_words(&self.log)
     }
 
     fn wait(&self, patience: Duration) -> Result<ExitStatus> {
-        let ended = self.ended.lock().expect("nobody panics with the lock");
-        ended.recv_timeout(patience).context("the agent goes on running")
+        self.process.wait(patience).context("the agent goes on running")
     }
 }
 
@@ -146,16 +141,6 @@ struct Endpoint {
     pod: Option<String>,
 }
 
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It may have ended already; its process id is not given to another as long as its thread waits for it.
-        if self.check().is_ok() {
-            let _ = kill_process(self.pid, Signal::KILL);
-            let _ = self.wait(Duration::from_secs(10));
-        }
-    }
-}
-
 /// Runs another command of the agent's program on a node (`status`, `cleanup`) and waits for it.
 ///
 /// # Errors
@@ -168,32 +153,4 @@ pub fn command(running: &RunningCluster, node: usize, arguments: &[&str]) -> Res
         Command::new(program).args(arguments).args(["--bpffs", BPFFS, "--state-dir"]).arg(state).output()
     });
     output.context("running netpol-enforcer")
-}
-
-/// Starts a process inside a namespace, on a thread that waits for its end: the kernel kills the process when that
-/// thread goes, and the thread goes only with this whole process.
-#[allow(unsafe_code)]
-fn spawn(namespace: &NetNs, mut command: Command) -> Result<(Pid, Receiver<ExitStatus>)> {
-    // SAFETY: between fork and exec only one system call is made; it neither allocates nor takes a lock.
-    unsafe {
-        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
-    }
-    let (started, start) = mpsc::channel();
-    let (ended, end) = mpsc::channel();
-    let entered = namespace.enterer();
-    thread::Builder::new().name("agent".into()).spawn(move || {
-        let child = entered().and_then(|()| Ok(command.spawn()?));
-        match child {
-            Ok(mut child) => {
-                let _ = started.send(Ok(child.id()));
-                if let Ok(status) = child.wait() {
-                    let _ = ended.send(status);
-                }
-            }
-            Err(error) => drop(started.send(Err(error))),
-        }
-    })?;
-    let pid = start.recv().context("the agent's thread ended")??;
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("a process id is positive")?;
-    Ok((pid, end))
 }

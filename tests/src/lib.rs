@@ -1,10 +1,12 @@
 //! Scenarios and harness: network namespaces, real connections, differential tests.
 
 pub mod agent;
+pub mod apiserver;
 pub mod cluster;
 pub mod demo;
 pub mod lab;
 pub mod probe;
+pub mod process;
 pub mod programs;
 pub mod random;
 pub mod scenario;

@@ -1,0 +1,3 @@
+//! Everything that needs a real API server: the harness itself, and netpol-lint on a cluster.
+
+mod harness;
