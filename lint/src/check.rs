@@ -36,9 +36,12 @@ pub fn check_text(name: &str, text: &str, settings: &Settings) -> Report {
 }
 
 /// Checks one text beside a cluster that is known otherwise, as an admission webhook does. Objects of the text other
-/// than policies are not added to the cluster.
+/// than policies are not added to the cluster; its policies take the place of those of the same names.
 pub fn check_text_beside(name: &str, text: &str, index: &Index<'_>, settings: &Settings) -> Report {
-    check(vec![SourceFile::read(name, text, &default_namespace())], index, settings)
+    let file = SourceFile::read(name, text, &default_namespace());
+    let policies: Vec<_> = file.policies().filter_map(|(_, policy)| policy.model.clone()).collect();
+    let index = index.replacing(&policies, []);
+    check(vec![file], &index, settings)
 }
 
 /// Where `kubectl` puts objects that name no namespace, unless told otherwise.
@@ -46,7 +49,8 @@ fn default_namespace() -> Arc<str> {
     "default".into()
 }
 
-/// Checks many files beside everything that is known. The time is near-linear in the size of both.
+/// Checks many files beside everything that is known, their own objects included. The time is near-linear in the size
+/// of both.
 pub fn check(files: Vec<SourceFile>, index: &Index<'_>, settings: &Settings) -> Report {
     let places = Places::new(&files);
     let checker = Checker { index, settings, places: &places };

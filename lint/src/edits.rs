@@ -245,9 +245,10 @@ pub(crate) fn line_start(text: &str, at: u32) -> usize {
     text[..at as usize].rfind('\n').map_or(0, |newline| newline + 1)
 }
 
-/// Where the line of a byte ends, its line break included.
+/// Where the line of a byte ends, its line break included. The byte may be inside a character.
 pub(crate) fn line_end(text: &str, at: u32) -> usize {
-    text[at as usize..].find('\n').map_or(text.len(), |newline| at as usize + newline + 1)
+    let rest = text.as_bytes()[at as usize..].iter();
+    rest.copied().position(|byte| byte == b'\n').map_or(text.len(), |newline| at as usize + newline + 1)
 }
 
 /// Characters before a byte in its line.

@@ -48,7 +48,7 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// Applies the fixes of a file up to an applicability, until there are no more. The file's objects other than policies
+/// Applies the fixes of a file up to an applicability, until there are no more. Objects other than the file's policies
 /// stay as `index` knows them.
 pub fn fix_file(
     file: &SourceFile,
@@ -57,11 +57,17 @@ pub fn fix_file(
     up_to: Applicability,
 ) -> FixedFile {
     let places = Places::default();
-    let checker = Checker { index, settings, places: &places };
+    // Policies that the file no longer holds under their names count no more.
+    let before: Vec<_> =
+        file.policies().filter_map(|(_, policy)| Some(&policy.model.as_ref()?.name)).collect();
     let mut fixed =
         FixedFile { file: file.reread(file.text.to_string()), applied: Vec::new(), refused: Vec::new() };
     let mut seen = HashSet::from([hash(&file.text)]);
     for _ in 0..MAX_ROUNDS {
+        let policies: Vec<_> =
+            fixed.file.policies().filter_map(|(_, policy)| policy.model.as_ref()).collect();
+        let index = index.replacing(policies.iter().copied(), before.iter().copied());
+        let checker = Checker { index: &index, settings, places: &places };
         let mut findings = checker.file(0, &fixed.file).findings;
         findings.sort_by_key(|finding| (finding.place, finding.rule.code));
         let batch = batch(&fixed, &findings, up_to);

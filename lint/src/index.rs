@@ -1,19 +1,27 @@
-//! All workloads and namespaces that were given, made quick to ask.
+//! All workloads, namespaces and policies that were given, made quick to ask.
 
-use std::collections::{BTreeMap, HashMap};
+mod policies;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use netpol_policy::model::{
-    Cluster, LabelSelector, LabelValue, Labels, METADATA_NAME, Namespace, NetworkPolicy, Pod, PodNamespaces,
-    Requirement,
+    Cluster, Direction, LabelSelector, LabelValue, Labels, METADATA_NAME, Namespace, NetworkPolicy,
+    ObjectName, Pod, PodNamespaces, Requirement,
 };
 
+use self::policies::Policies;
+
 /// Which pods a selector means, without looking at every pod: pods are found by namespace, then by the rarest label
-/// that a selector asks for. Built once; takes time and memory in proportion to the number of pods.
+/// that a selector asks for; policies that select a pod likewise. Built once; takes time and memory in proportion to the
+/// number of pods and policies.
 pub struct Index<'c> {
     cluster: &'c Cluster,
-    namespaces: BTreeMap<&'c str, NamespaceIndex<'c>>,
-    /// By namespace and by the first requirement of the selector; `None` for policies of every pod.
-    policies: HashMap<(&'c str, Option<&'c Requirement>), Vec<&'c NetworkPolicy>>,
+    namespaces: Arc<BTreeMap<&'c str, NamespaceIndex<'c>>>,
+    policies: Arc<Policies<'c>>,
+    /// Policies that take the place of those of the same names.
+    newer: Policies<'c>,
+    replaced: HashSet<&'c ObjectName>,
 }
 
 /// A namespace that was given or that a workload is in.
@@ -56,12 +64,53 @@ impl<'c> Index<'c> {
                 namespace.host_network.push(pod);
             }
         }
-        let mut policies = HashMap::<_, Vec<_>>::new();
-        for policy in &cluster.policies {
-            let key = (&*policy.name.namespace, policy.pod_selector.requirements().next());
-            policies.entry(key).or_default().push(policy);
+        let policies = Arc::new(Policies::new(&cluster.policies));
+        let (newer, replaced) = (Policies::default(), HashSet::new());
+        Self { cluster, namespaces: Arc::new(namespaces), policies, newer, replaced }
+    }
+
+    /// The same with some policies in the place of those of their names and of some other names.
+    #[must_use]
+    pub fn replacing<'s>(
+        &self,
+        policies: impl IntoIterator<Item = &'s NetworkPolicy, IntoIter: Clone>,
+        others: impl IntoIterator<Item = &'s ObjectName>,
+    ) -> Index<'s>
+    where
+        'c: 's,
+    {
+        let policies = policies.into_iter();
+        let replaced = policies.clone().map(|policy| &policy.name).chain(others);
+        Index {
+            cluster: self.cluster,
+            namespaces: self.namespaces.clone(),
+            policies: self.policies.clone(),
+            replaced: replaced.collect(),
+            newer: Policies::new(policies),
         }
-        Self { cluster, namespaces, policies }
+    }
+
+    /// The policies of a namespace. Files are often variants of one another: there may be several of one name.
+    pub fn policies<'i>(
+        &'i self,
+        namespace: &'i str,
+    ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
+        let older = self.policies.of(namespace).iter().filter(|policy| self.counts(policy));
+        older.chain(self.newer.of(namespace)).copied()
+    }
+
+    /// The policies that isolate a pod in a direction; none for pods on the network of their node.
+    pub fn isolating<'i>(
+        &'i self,
+        pod: &'i Pod,
+        direction: Direction,
+    ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
+        let older = self.policies.isolating(pod, direction).filter(|policy| self.counts(policy));
+        older.chain(self.newer.isolating(pod, direction))
+    }
+
+    fn counts(&self, policy: &NetworkPolicy) -> bool {
+        self.replaced.is_empty() || !self.replaced.contains(&policy.name)
     }
 
     /// What it was built from.
@@ -75,16 +124,8 @@ impl<'c> Index<'c> {
         &'i self,
         policy: &'i NetworkPolicy,
     ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
-        let asked = policy.pod_selector.requirements();
-        let firsts = std::iter::once(None).chain(asked.clone().map(Some));
-        firsts
-            .filter_map(|first| self.policies.get(&(&*policy.name.namespace, first)))
-            .flatten()
-            .copied()
-            .filter(move |other| {
-                let mut asks = other.pod_selector.requirements();
-                asks.all(|requirement| asked.clone().any(|known| known == requirement))
-            })
+        let older = self.policies.covering(policy).filter(|policy| self.counts(policy));
+        older.chain(self.newer.covering(policy))
     }
 
     /// Whether at least one workload of a namespace was given.
@@ -335,5 +376,46 @@ mod tests {
                 Requirement::new(LabelKey::new("team").unwrap(), "DoesNotExist", []).unwrap()
             ]);
         assert!(!index.namespace_surely_matches("other", &missing));
+    }
+
+    #[test]
+    fn policies_that_select_a_pod() {
+        let policy = |name: &str, pod_selector| NetworkPolicy {
+            name: ObjectName::new("shop", name),
+            pod_selector,
+            ingress: Some(Vec::new()),
+            egress: None,
+        };
+        let either = Requirement::new(
+            LabelKey::new("app").unwrap(),
+            "In",
+            ["web", "db"].map(|value| LabelValue::new(value).unwrap()),
+        );
+        let mut cluster = cluster();
+        cluster.policies = vec![
+            policy("all", LabelSelector::everything()),
+            policy("web", selector(&[("app", "web"), ("all", "yes")])),
+            policy("db", selector(&[("app", "db"), ("all", "yes")])),
+            policy("either", LabelSelector::new([either.unwrap()])),
+            policy("none", selector(&[("app", "web"), ("all", "no")])),
+        ];
+        let index = Index::new(&cluster);
+        let names = |index: &Index<'_>, pod: &Pod, direction| {
+            let mut names: Vec<_> =
+                index.isolating(pod, direction).map(|policy| policy.name.name.to_string()).collect();
+            names.sort();
+            names
+        };
+        let (web, db, other) = (&cluster.pods[0], &cluster.pods[1], &cluster.pods[2]);
+        assert_eq!(names(&index, web, Direction::Ingress), ["all", "either", "web"]);
+        assert_eq!(names(&index, db, Direction::Ingress), ["all", "db", "either"]);
+        assert_eq!(names(&index, web, Direction::Egress), [""; 0]);
+        assert_eq!(names(&index, other, Direction::Ingress), [""; 0], "another namespace");
+        let newer = [policy("web", selector(&[("app", "db")]))];
+        let gone = ObjectName::new("shop", "either");
+        let index = index.replacing(&newer, [&gone]);
+        assert_eq!(names(&index, web, Direction::Ingress), ["all"]);
+        assert_eq!(names(&index, db, Direction::Ingress), ["all", "db", "web"]);
+        assert_eq!(index.policies("shop").count(), 4);
     }
 }

@@ -35,25 +35,34 @@ impl Input {
         source::cluster(self.files.iter().map(|file| &file.manifest))
     }
 
-    /// The objects that say which pods a policy means, for [`crate::Index`].
-    ///
-    /// Files are often variants of one another: a base and its overlays, or samples that share names. So an object
-    /// doesn't replace the one of the same name in another file, as it does in [`Self::cluster`]; a selector that
-    /// matches one of them is fine. Policies are not in it.
+    /// See [`surroundings()`].
     pub fn surroundings(&self) -> Cluster {
-        let policy = |object: &Object| matches!(object.content, Content::Policy(_));
-        let manifests = self.files.iter().map(|file| &file.manifest);
-        let mut all = Cluster::default();
-        for manifest in manifests.filter(|manifest| !manifest.objects.iter().all(policy)) {
-            let one = source::cluster([manifest]);
-            all.namespaces.extend(one.namespaces);
-            all.nodes.extend(one.nodes);
-            all.pods.extend(one.pods);
-            all.services.extend(one.services);
-            all.endpoint_slices.extend(one.endpoint_slices);
-        }
-        all
+        surroundings(&self.files)
     }
+}
+
+/// The objects that say which pods a policy means and what other policies say of them, for [`crate::Index`].
+///
+/// Files are often variants of one another: a base and its overlays, or samples that share names. So an object
+/// doesn't replace the one of the same name in another file, as it does in [`Input::cluster`]; a selector that
+/// matches one of them is fine.
+pub fn surroundings(files: &[SourceFile]) -> Cluster {
+    let policy = |object: &Object| matches!(object.content, Content::Policy(_));
+    let mut all = Cluster::default();
+    for file in files {
+        if file.manifest.objects.iter().all(policy) {
+            all.policies.extend(file.policies().filter_map(|(_, policy)| policy.model.clone()));
+            continue;
+        }
+        let one = source::cluster([&file.manifest]);
+        all.namespaces.extend(one.namespaces);
+        all.nodes.extend(one.nodes);
+        all.pods.extend(one.pods);
+        all.services.extend(one.services);
+        all.endpoint_slices.extend(one.endpoint_slices);
+        all.policies.extend(one.policies);
+    }
+    all
 }
 
 /// Where to read from.

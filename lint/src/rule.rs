@@ -71,6 +71,12 @@ impl Rule {
         }
     }
 
+    /// Whether it is on unless told otherwise: every error and warning. Rules that only inform are on request, and so
+    /// are those about posture (NP6), which ask for more than Kubernetes does.
+    pub fn is_default(&self) -> bool {
+        self.severity > Severity::Info && self.group() != "NP6"
+    }
+
     /// The group of its code: `NP1` of `NP101`.
     pub fn group(&self) -> &'static str {
         &self.code[..3]

@@ -8,7 +8,7 @@ use crate::finding::Severity;
 use crate::registry::RULES;
 use crate::rule::Rule;
 
-/// The rules that are on. By default every error and warning; rules that only inform are on request.
+/// The rules that are on. By default those of which [`Rule::is_default`] is true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// One flag for each rule of [`RULES`].
@@ -37,7 +37,7 @@ pub struct RuleSelector(Box<str>);
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { on: RULES.iter().map(|rule| rule.severity > Severity::Info).collect(), suppressions: true }
+        Self { on: RULES.iter().map(|rule| rule.is_default()).collect(), suppressions: true }
     }
 }
 

@@ -80,16 +80,16 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     let settings = Settings::from(selection);
     let sources: Vec<_> = args.paths.iter().map(|path| args.source(path)).collect();
     let input = input::read(&sources, &args.namespace);
-    let cluster = input.surroundings();
+    let mut cluster = input.surroundings();
     let Input { mut files, templates, seen, unreadable } = input;
     let mut complete = unreadable.is_empty();
     for error in unreadable {
         complain(&error.into());
     }
-    let index = Index::new(&cluster);
     let from_stdin = sources.iter().any(|source| matches!(source, Source::Stdin(_)));
     let stdin = from_stdin.then_some(args.stdin_filename.as_str());
     if let Some(up_to) = args.applicability() {
+        let index = Index::new(&cluster);
         if args.diff {
             let outcome = fixing::diff(&files, &index, &settings, up_to, terminal)?;
             return Ok(match outcome {
@@ -99,7 +99,10 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
             });
         }
         complete &= fixing::fix(&mut files, &index, &settings, up_to, stdin)?;
+        // Policies mean something else now.
+        cluster = input::surroundings(&files);
     }
+    let index = Index::new(&cluster);
     let report = check(files, &index, &settings);
     // A fixed text takes standard output.
     format::show(args, terminal, &report, from_stdin && args.applicability().is_some())?;

@@ -50,7 +50,7 @@ fn descriptor(rule: &Rule) -> Value {
         "shortDescription": {"text": rule.summary()},
         "fullDescription": {"text": rule.section("What it does").unwrap_or_else(|| rule.summary())},
         "help": {"text": page, "markdown": page},
-        "defaultConfiguration": {"level": level(rule.severity), "enabled": rule.severity > Severity::Info},
+        "defaultConfiguration": {"level": level(rule.severity), "enabled": rule.is_default()},
     })
 }
 

@@ -1,0 +1,107 @@
+//! Which policies select a pod, without looking at every policy.
+
+use std::collections::HashMap;
+
+use netpol_policy::model::{Direction, Labels, NetworkPolicy, Pod, Requirement};
+
+/// Policies by namespace, then by the rarest label that their selectors ask for.
+#[derive(Default)]
+pub(super) struct Policies<'c> {
+    namespaces: HashMap<&'c str, InNamespace<'c>>,
+}
+
+#[derive(Default)]
+struct InNamespace<'c> {
+    all: Vec<&'c NetworkPolicy>,
+    /// Those that ask for one of some values of a label, by each of them.
+    by_label: HashMap<(&'c str, &'c str), Vec<u32>>,
+    /// Those that don't.
+    others: Vec<u32>,
+    /// By the first requirement of the selector; `None` for policies of every pod.
+    by_first: HashMap<Option<&'c Requirement>, Vec<u32>>,
+}
+
+impl<'c> Policies<'c> {
+    pub(super) fn new(policies: impl IntoIterator<Item = &'c NetworkPolicy>) -> Self {
+        let mut namespaces = HashMap::<_, InNamespace<'_>>::new();
+        for policy in policies {
+            namespaces.entry(&*policy.name.namespace).or_default().all.push(policy);
+        }
+        for namespace in namespaces.values_mut() {
+            namespace.sort_in();
+        }
+        Self { namespaces }
+    }
+
+    /// The policies of a namespace, in the order given.
+    pub(super) fn of(&self, namespace: &str) -> &[&'c NetworkPolicy] {
+        self.namespaces.get(namespace).map(|namespace| namespace.all.as_slice()).unwrap_or_default()
+    }
+
+    /// The policies that isolate a pod in a direction; none for pods on the network of their node.
+    pub(super) fn isolating<'i>(
+        &'i self,
+        pod: &'i Pod,
+        direction: Direction,
+    ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
+        let namespace = self.namespaces.get(&*pod.name.namespace).filter(|_| pod.is_subject());
+        let selecting = namespace.into_iter().flat_map(|namespace| namespace.selecting(&pod.labels));
+        selecting.filter(move |policy| policy.rules(direction).is_some())
+    }
+
+    /// The policies that select at least the pods that a policy selects: those whose selector asks for no more.
+    pub(super) fn covering<'i>(
+        &'i self,
+        policy: &'i NetworkPolicy,
+    ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
+        let asked = policy.pod_selector.requirements();
+        let firsts = std::iter::once(None).chain(asked.clone().map(Some));
+        let namespace = self.namespaces.get(&*policy.name.namespace);
+        let candidates = namespace.into_iter().flat_map(move |namespace| namespace.by_first(firsts.clone()));
+        candidates.filter(move |other| {
+            let mut asks = other.pod_selector.requirements();
+            asks.all(|requirement| asked.clone().any(|known| known == requirement))
+        })
+    }
+}
+
+impl<'c> InNamespace<'c> {
+    fn sort_in(&mut self) {
+        let mut count = HashMap::<(&str, &str), u32>::new();
+        for policy in &self.all {
+            for label in policy.pod_selector.requirements().flat_map(wanted) {
+                *count.entry(label).or_default() += 1;
+            }
+        }
+        for (id, policy) in (0..).zip(&self.all) {
+            let common = |requirement: &&Requirement| wanted(requirement).map(|label| count[&label]).max();
+            let asking = policy.pod_selector.requirements().filter(|r| r.operator() == "In");
+            match asking.min_by_key(common) {
+                Some(rarest) => wanted(rarest).for_each(|l| self.by_label.entry(l).or_default().push(id)),
+                None => self.others.push(id),
+            }
+            self.by_first.entry(policy.pod_selector.requirements().next()).or_default().push(id);
+        }
+    }
+
+    fn by_first<'i>(
+        &'i self,
+        firsts: impl Iterator<Item = Option<&'i Requirement>> + 'i,
+    ) -> impl Iterator<Item = &'c NetworkPolicy> + 'i {
+        let ids = firsts.filter_map(|first| self.by_first.get(&first)).flatten();
+        ids.map(|id| self.all[*id as usize])
+    }
+
+    fn selecting<'i>(&'i self, labels: &'i Labels) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
+        let by_label =
+            labels.iter().filter_map(|(key, value)| self.by_label.get(&(key.as_str(), value.as_str())));
+        let ids = by_label.flatten().chain(&self.others);
+        ids.map(|id| self.all[*id as usize]).filter(|policy| policy.pod_selector.matches(labels))
+    }
+}
+
+/// The labels that a requirement accepts, when it names them.
+fn wanted(requirement: &Requirement) -> impl Iterator<Item = (&str, &str)> {
+    let values = requirement.values().filter(|_| requirement.operator() == "In");
+    values.map(|value| (requirement.key().as_str(), value.as_str()))
+}
