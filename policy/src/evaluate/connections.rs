@@ -48,6 +48,17 @@ impl Connections {
         }
     }
 
+    /// What passes in one of them.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self {
+            tcp: self.tcp.union(&other.tcp),
+            udp: self.udp.union(&other.udp),
+            sctp: self.sctp.union(&other.sctp),
+            other: self.other || other.other,
+        }
+    }
+
     /// Whether some traffic passes.
     pub fn contains(&self, traffic: Traffic) -> bool {
         match traffic {

@@ -54,6 +54,16 @@ impl<'c> Endpoint<'c> {
         self.address
     }
 
+    /// The address that it is at; else all of the pod's.
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<'c> {
+        let of_pod = if self.address.is_some() { None } else { self.pod };
+        self.address.into_iter().chain(of_pod.into_iter().flat_map(|pod| pod.addresses.iter().copied()))
+    }
+
+    fn at_first_address(self) -> Self {
+        Self { address: self.addresses().next(), ..self }
+    }
+
     /// The pod, when policies can isolate it and selectors can match it.
     pub(super) fn subject(&self) -> Option<&'c Pod> {
         self.pod.filter(|pod| pod.is_subject())
@@ -70,23 +80,20 @@ impl<'c> Flow<'c> {
 
 /// Fills in missing addresses of pods so that both ends are of one family; the first family that fits wins.
 pub(super) fn common_family<'c>(a: Endpoint<'c>, b: Endpoint<'c>) -> (Endpoint<'c>, Endpoint<'c>) {
-    let candidates = |end: &Endpoint<'c>| -> Vec<IpAddr> {
-        match (end.address, end.pod) {
-            (Some(address), _) => vec![address],
-            (None, Some(pod)) => pod.addresses.clone(),
-            (None, None) => Vec::new(),
-        }
-    };
-    let (of_a, of_b) = (candidates(&a), candidates(&b));
-    let pair = of_a
-        .iter()
-        .flat_map(|x| of_b.iter().map(move |y| (*x, *y)))
-        .find(|(x, y)| x.is_ipv4() == y.is_ipv4());
-    let (x, y) = match pair {
-        Some((x, y)) => (Some(x), Some(y)),
-        None => (a.address.or(of_a.first().copied()), b.address.or(of_b.first().copied())),
-    };
-    (Endpoint { address: x, ..a }, Endpoint { address: y, ..b })
+    common_families(a, b).next().unwrap_or_else(|| (a.at_first_address(), b.at_first_address()))
+}
+
+/// Both ends at an address each, once for every family that both have; in the order of the first one's addresses.
+pub(super) fn common_families<'c>(
+    a: Endpoint<'c>,
+    b: Endpoint<'c>,
+) -> impl Iterator<Item = (Endpoint<'c>, Endpoint<'c>)> {
+    let of_family = |end: Endpoint<'c>, is_ipv4| end.addresses().find(|address| address.is_ipv4() == is_ipv4);
+    let first = a.addresses().next().is_none_or(|address| address.is_ipv4());
+    [first, !first].into_iter().filter_map(move |is_ipv4| {
+        let (x, y) = (of_family(a, is_ipv4)?, of_family(b, is_ipv4)?);
+        Some((Endpoint { address: Some(x), ..a }, Endpoint { address: Some(y), ..b }))
+    })
 }
 
 /// `ns/Kind/name`, or the address.

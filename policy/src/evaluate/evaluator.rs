@@ -11,7 +11,7 @@ use crate::model::{
 
 use super::connections::Connections;
 use super::decision::{Decision, Exemption, Isolation, NearMiss, RuleRef, Verdict};
-use super::endpoint::{Endpoint, Flow, common_family};
+use super::endpoint::{Endpoint, Flow, common_families, common_family};
 use super::near_miss;
 use super::reachability::Reachability;
 
@@ -55,12 +55,13 @@ impl<'c> Evaluator<'c> {
         }
     }
 
-    /// Everything that may be opened from one endpoint to another, at the first address family that both have.
-    /// Agrees with [`Self::verdict`] for every traffic.
+    /// Everything that may be opened from one endpoint to another, over any address family that both have.
+    /// Agrees with [`Self::verdict`] for every traffic where there is one.
     pub fn connections(&self, source: Endpoint<'c>, destination: Endpoint<'c>) -> Connections {
-        let (source, destination) = common_family(source, destination);
-        let one = |direction| self.allowed(source, destination, direction);
-        one(Direction::Egress).intersection(&one(Direction::Ingress))
+        over_families(source, destination, |source, destination| {
+            let one = |direction| self.allowed(source, destination, direction);
+            one(Direction::Egress).intersection(&one(Direction::Ingress))
+        })
     }
 
     /// [`Self::connections`] for all pairs of some endpoints, quick to ask.
@@ -307,6 +308,19 @@ pub(super) fn port_matches(item: &PortMatch, traffic: Traffic, destination: Endp
 }
 
 /// Adds what a port item allows towards a destination.
+/// What passes over some family; of ends without a common one, what passes between their first addresses.
+pub(super) fn over_families<'c>(
+    source: Endpoint<'c>,
+    destination: Endpoint<'c>,
+    passes: impl Fn(Endpoint<'c>, Endpoint<'c>) -> Connections,
+) -> Connections {
+    let over = common_families(source, destination).map(|(source, destination)| passes(source, destination));
+    over.reduce(|one, other| one.union(&other)).unwrap_or_else(|| {
+        let (source, destination) = common_family(source, destination);
+        passes(source, destination)
+    })
+}
+
 fn add(allowed: &mut Connections, item: &PortMatch, destination: Endpoint<'_>) {
     match item {
         PortMatch::Every(protocol) => allowed.insert(*protocol, 1, u16::MAX),

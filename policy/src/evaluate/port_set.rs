@@ -45,6 +45,16 @@ impl PortSet {
         Self(out)
     }
 
+    /// The ports in one of them.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut all = self.clone();
+        for &(first, last) in &other.0 {
+            all.insert(first, last);
+        }
+        all
+    }
+
     /// Whether it has a port.
     pub fn contains(&self, port: u16) -> bool {
         self.0.iter().any(|&(a, b)| (a..=b).contains(&port))

@@ -3,8 +3,8 @@
 use crate::model::{Direction, NetworkPolicy};
 
 use super::connections::Connections;
-use super::endpoint::{Endpoint, common_family};
-use super::evaluator::Evaluator;
+use super::endpoint::Endpoint;
+use super::evaluator::{Evaluator, over_families};
 
 /// Answers for every pair of some endpoints. Which policies isolate an endpoint is found once for each, not for each
 /// pair: a pair costs as much as the rules of those policies.
@@ -58,16 +58,17 @@ impl<'e, 'c> Reachability<'e, 'c> {
     /// When there is no endpoint of one of the indexes.
     pub fn connections(&self, source: usize, destination: usize) -> Connections {
         let (from, to) = (&self.endpoints[source], &self.endpoints[destination]);
-        let one = |near: &Prepared<'c>, direction| {
-            let Some(policies) = near.policies(direction) else { return Connections::all() };
-            let (source, destination) = common_family(from.endpoint, to.endpoint);
-            if self.evaluator.subject_or_exempt(source, destination, direction).is_err() {
-                return Connections::all();
-            }
-            self.evaluator.allowed_by(policies.iter().copied(), source, destination, direction)
-        };
-        let egress = one(from, Direction::Egress);
-        if egress.is_none() { egress } else { egress.intersection(&one(to, Direction::Ingress)) }
+        over_families(from.endpoint, to.endpoint, |source, destination| {
+            let one = |near: &Prepared<'c>, direction| {
+                let Some(policies) = near.policies(direction) else { return Connections::all() };
+                if self.evaluator.subject_or_exempt(source, destination, direction).is_err() {
+                    return Connections::all();
+                }
+                self.evaluator.allowed_by(policies.iter().copied(), source, destination, direction)
+            };
+            let egress = one(from, Direction::Egress);
+            if egress.is_none() { egress } else { egress.intersection(&one(to, Direction::Ingress)) }
+        })
     }
 }
 

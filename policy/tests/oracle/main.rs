@@ -109,6 +109,29 @@ proptest! {
         }
     }
 
+    /// Pods without a chosen address: what passes over any family that both have.
+    #[test]
+    fn pods_reach_each_other_over_any_family(Objects(objects) in generate::objects()) {
+        let cluster = lowered(&objects);
+        let evaluator = Evaluator::new(&cluster);
+        let all_pairs = evaluator.reachability(cluster.pods.iter().map(Endpoint::pod).collect());
+        for (i, from) in cluster.pods.iter().enumerate() {
+            for (j, to) in cluster.pods.iter().enumerate() {
+                let found = evaluator.connections(Endpoint::pod(from), Endpoint::pod(to));
+                prop_assert_eq!(&all_pairs.connections(i, j), &found);
+                let addresses = from.addresses.iter().flat_map(|x| to.addresses.iter().map(move |y| (*x, *y)));
+                let ways: Vec<_> = addresses
+                    .filter(|(x, y)| x.is_ipv4() == y.is_ipv4())
+                    .map(|(x, y)| evaluator.connections(Endpoint::pod_at(from, x), Endpoint::pod_at(to, y)))
+                    .collect();
+                for traffic in ASKS.map(traffic) {
+                    let some = ways.iter().any(|way| way.contains(traffic));
+                    prop_assert!(ways.is_empty() || found.contains(traffic) == some, "{} to {}: {}", from.name, to.name, found);
+                }
+            }
+        }
+    }
+
     /// Where Services lead.
     #[test]
     fn same_endpoints_as_the_naive_one(Objects(objects) in generate::objects()) {
