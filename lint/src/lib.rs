@@ -31,6 +31,7 @@
 
 mod check;
 pub mod cli;
+pub mod config;
 mod context;
 mod edits;
 mod file;

@@ -2,6 +2,7 @@
 
 pub mod concise;
 mod fingerprint;
+mod format;
 pub mod full;
 pub mod github;
 pub mod gitlab;
@@ -16,6 +17,8 @@ mod uri;
 
 use crate::check::Report;
 use crate::finding::Severity;
+
+pub use format::Format;
 
 /// Numbers of findings by severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

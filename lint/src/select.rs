@@ -1,5 +1,6 @@
 //! Which rules are on.
 
+use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -121,6 +122,12 @@ impl RuleSelector {
     /// As written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Display for RuleSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

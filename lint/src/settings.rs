@@ -10,6 +10,7 @@ use std::num::NonZeroU16;
 use netpol_policy::model::{LabelSelector, PodNamespaces};
 
 pub use external::{ExternalError, ExternalNamespaces, ExternalPods};
+pub(crate) use per_file::absolute;
 pub use per_file::{Pattern, PatternError, Patterns, PerFileIgnores};
 pub use severities::Severities;
 

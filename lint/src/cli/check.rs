@@ -6,14 +6,13 @@ mod format;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use self::format::Format;
 use super::{Outcome, Terminal, complain};
 use crate::check::{Report, check};
 use crate::finding::{Applicability, Severity};
 use crate::index::Index;
 use crate::input::{self, Input, Source};
 use crate::output::printable::one_line;
-use crate::output::{Counts, plural};
+use crate::output::{Counts, Format, plural};
 use crate::rules::unused_suppression;
 use crate::select::Selection;
 use crate::settings::Settings;

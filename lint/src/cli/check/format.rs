@@ -4,43 +4,13 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use anyhow::Context as _;
-use clap::ValueEnum;
-
 use super::Args;
 use crate::check::Report;
 use crate::cli::Terminal;
-use crate::output as o;
-
-/// The forms of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// The text around each finding, with explanations
-    Full,
-    /// One line for each finding
-    Concise,
-    /// One line for each finding under the name of its file
-    Grouped,
-    /// A JSON list
-    Json,
-    /// SARIF 2.1.0, for code hosts and editors
-    Sarif,
-    /// Annotations of GitHub Actions
-    Github,
-    /// A code quality report of GitLab
-    Gitlab,
-    /// JUnit's XML
-    Junit,
-    /// The Reviewdog Diagnostic Format
-    Rdjson,
-}
+use crate::output::{self as o, Format};
+use anyhow::Context as _;
 
 impl Format {
-    /// For people: a summary goes with it.
-    pub(super) fn has_summary(self) -> bool {
-        matches!(self, Self::Full | Self::Grouped)
-    }
-
     fn write(self, report: &Report, terminal: Terminal, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Full => o::full::write(report, terminal.look(), out),
