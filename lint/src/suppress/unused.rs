@@ -41,14 +41,14 @@ impl Suppressions {
 fn report(suppression: &Suppression, file: &SourceFile, number: usize, found: &mut Vec<Finding>) {
     let at = suppression.span.start;
     let inside = |(_, policy): &(usize, &PolicySource)| policy.span.start <= at && at <= policy.span.end;
-    let policy = file.policies().find(inside);
+    let object = file.policies().find(inside).map(|(_, policy)| ObjectRef::of(policy));
     let objects = &file.manifest.objects;
     let document = objects.iter().find(|object| at <= object.span.end).or(objects.last());
     let mut reporter = Reporter {
         rule: &RULE,
         file: number,
         document: document.map_or(0, |object| object.document),
-        object: policy.map(|(_, policy)| ObjectRef::of(policy)),
+        object: object.as_ref(),
         findings: found,
     };
     let path = match suppression.kind {
