@@ -10,6 +10,7 @@ use crate::file::SourceFile;
 use crate::finding::{Finding, ObjectRef};
 use crate::index::Index;
 use crate::places::Places;
+use crate::policies::Policies;
 use crate::rule::{Check, Rule};
 use crate::rules::unused_suppression;
 use crate::select::Selection;
@@ -50,10 +51,11 @@ fn default_namespace() -> Arc<str> {
 }
 
 /// Checks many files beside everything that is known, their own objects included. The time is near-linear in the size
-/// of both.
+/// of both. Files marked as [`SourceFile::context`] are known, and nothing is said about them.
 pub fn check(files: Vec<SourceFile>, index: &Index<'_>, settings: &Settings) -> Report {
     let places = Places::new(&files);
-    let checker = Checker { index, settings, places: &places };
+    let policies = Policies::new(&files, Some(index.cluster()));
+    let checker = Checker { index, settings, places: &places, policies: &policies };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len() / 64 + 1);
     let size = files.len().div_ceil(threads).max(1);
     let found = if threads == 1 {
@@ -90,12 +92,13 @@ pub(crate) struct Checker<'a> {
     pub(crate) index: &'a Index<'a>,
     pub(crate) settings: &'a Settings,
     pub(crate) places: &'a Places<'a>,
+    pub(crate) policies: &'a Policies<'a>,
 }
 
 impl Checker<'_> {
     fn files(&self, first: usize, files: &[SourceFile]) -> Found {
         let mut all = Found::default();
-        for (offset, file) in files.iter().enumerate() {
+        for (offset, file) in files.iter().enumerate().filter(|(_, file)| !file.context) {
             let mut found = self.file(first + offset, file);
             if !self.settings.severities.is_empty() {
                 let suppressed = found.suppressed.iter_mut().map(|suppressed| &mut suppressed.finding);
@@ -165,8 +168,8 @@ impl Checker<'_> {
         for (document, policy) in file.policies() {
             let first = findings.len();
             let object = ObjectRef::of(policy);
-            let Self { index, settings, places } = self;
-            let context = Context { file, policy, index, selection, settings, places };
+            let Self { index, settings, places, policies } = self;
+            let context = Context { file, policy, index, selection, settings, places, policies };
             for rule in rules {
                 let Check::Policy(check) = rule.check else { continue };
                 let object = Some(&object);

@@ -8,6 +8,7 @@ use crate::file::SourceFile;
 use crate::finding::{Finding, Fix, Label, ObjectRef, Place, Severity};
 use crate::index::Index;
 use crate::places::Places;
+use crate::policies::Policies;
 use crate::rule::Rule;
 use crate::select::Selection;
 use crate::settings::Settings;
@@ -26,6 +27,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// Where the workloads of the given files are.
     pub places: &'a Places<'a>,
+    /// All policies that are known, this one among them.
+    pub policies: &'a Policies<'a>,
 }
 
 /// A rule of the policy with its place.

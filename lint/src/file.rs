@@ -15,6 +15,8 @@ pub struct SourceFile {
     pub text: Box<str>,
     /// Its objects, errors and comments.
     pub manifest: Manifest,
+    /// Known only so that others can be judged: nothing is reported about it and nothing repaired in it.
+    pub context: bool,
     default_namespace: Arc<str>,
     lines: OnceLock<LineIndex>,
 }
@@ -49,11 +51,13 @@ impl SourceFile {
 
     /// The same file with another text.
     pub(crate) fn reread(&self, text: String) -> Self {
-        Self::read(self.name.clone(), text, &self.default_namespace)
+        let context = self.context;
+        Self { context, ..Self::read(self.name.clone(), text, &self.default_namespace) }
     }
 
     fn with(name: Box<str>, text: Box<str>, manifest: Manifest, default_namespace: &Arc<str>) -> Self {
-        Self { name, text, manifest, default_namespace: default_namespace.clone(), lines: OnceLock::new() }
+        let (default_namespace, lines) = (default_namespace.clone(), OnceLock::new());
+        Self { name, text, manifest, context: false, default_namespace, lines }
     }
 
     /// Its policies with the numbers of their documents, in the order of the text.
@@ -62,6 +66,11 @@ impl SourceFile {
             Content::Policy(policy) => Some((object.document, &**policy)),
             _ => None,
         })
+    }
+
+    /// The namespace of a policy of it: the one written, or where objects go that name none.
+    pub fn namespace_of<'a>(&'a self, policy: &'a PolicySource) -> &'a str {
+        policy.metadata.namespace.as_ref().map_or(&*self.default_namespace, |name| &name.value)
     }
 
     /// Line and column of a byte offset.

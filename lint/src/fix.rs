@@ -22,6 +22,7 @@ use crate::file::SourceFile;
 use crate::finding::{Applicability, Finding, Fix};
 use crate::index::Index;
 use crate::places::Places;
+use crate::policies::Policies;
 use crate::rule::{Check, Rule};
 use crate::settings::Settings;
 
@@ -64,10 +65,10 @@ pub fn fix_file(
         FixedFile { file: file.reread(file.text.to_string()), applied: Vec::new(), refused: Vec::new() };
     let mut seen = HashSet::from([hash(&file.text)]);
     for _ in 0..MAX_ROUNDS {
-        let policies: Vec<_> =
-            fixed.file.policies().filter_map(|(_, policy)| policy.model.as_ref()).collect();
-        let index = index.replacing(policies.iter().copied(), before.iter().copied());
-        let checker = Checker { index: &index, settings, places: &places };
+        let newer: Vec<_> = fixed.file.policies().filter_map(|(_, policy)| policy.model.as_ref()).collect();
+        let index = index.replacing(newer.iter().copied(), before.iter().copied());
+        let policies = Policies::new(std::slice::from_ref(&fixed.file), Some(index.cluster()));
+        let checker = Checker { index: &index, settings, places: &places, policies: &policies };
         let mut findings = checker.file(0, &fixed.file).findings;
         findings.sort_by_key(|finding| (finding.place, finding.rule.code));
         let batch = batch(&fixed, &findings, up_to);

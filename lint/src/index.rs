@@ -1,15 +1,19 @@
 //! All workloads, namespaces and policies that were given, made quick to ask.
 
+mod listening;
+mod namespace;
 mod policies;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use netpol_policy::model::{
     Cluster, Direction, LabelSelector, LabelValue, Labels, METADATA_NAME, Namespace, NetworkPolicy,
     ObjectName, Pod, PodNamespaces, Requirement,
 };
 
+pub use self::listening::Listening;
+use self::namespace::NamespaceIndex;
 use self::policies::Policies;
 
 /// Which pods a selector means, without looking at every pod: pods are found by namespace, then by the rarest label
@@ -18,26 +22,20 @@ use self::policies::Policies;
 pub struct Index<'c> {
     cluster: &'c Cluster,
     namespaces: Arc<BTreeMap<&'c str, NamespaceIndex<'c>>>,
+    /// Namespaces whose manifests have a label.
+    by_namespace_label: Arc<HashMap<(&'c str, &'c str), Vec<&'c str>>>,
+    /// Namespaces with pods that have a label.
+    by_pod_label: Arc<HashMap<(&'c str, &'c str), Vec<&'c str>>>,
+    /// Many policies ask about the same pods.
+    listening: Arc<Mutex<HashMap<Selected, Option<Arc<Listening>>>>>,
     policies: Arc<Policies<'c>>,
     /// Policies that take the place of those of the same names.
     newer: Policies<'c>,
     replaced: HashSet<&'c ObjectName>,
 }
 
-/// A namespace that was given or that a workload is in.
-#[derive(Default)]
-struct NamespaceIndex<'c> {
-    /// Its labels; of one without a manifest only its name is known.
-    labels: Option<&'c Labels>,
-    /// Pods that policies can be about, in the order given.
-    pods: Vec<&'c Pod>,
-    /// The pods that carry a label.
-    by_label: HashMap<(&'c str, &'c str), Vec<u32>>,
-    /// The values that a label has, each once.
-    values: HashMap<&'c str, Vec<&'c str>>,
-    /// Pods on the network of their node, which no selector matches.
-    host_network: Vec<&'c Pod>,
-}
+/// Pods by the name of a namespace and labels, or by labels of namespaces and their own.
+type Selected = (Option<Box<str>>, LabelSelector, LabelSelector);
 
 /// What a namespace selector matches among the namespaces that are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,20 +51,40 @@ impl<'c> Index<'c> {
     /// Indexes everything.
     pub fn new(cluster: &'c Cluster) -> Self {
         let mut namespaces = BTreeMap::<&str, NamespaceIndex<'_>>::new();
+        let mut by_namespace_label = HashMap::<_, Vec<_>>::new();
+        let mut by_pod_label = HashMap::<_, Vec<_>>::new();
         for (name, namespace) in &cluster.namespaces {
-            namespaces.entry(name).or_default().labels = Some(namespace.labels());
+            namespaces.entry(&**name).or_default().labels = Some(namespace.labels());
+            for (key, value) in namespace.labels() {
+                by_namespace_label.entry((key.as_str(), value.as_str())).or_default().push(&**name);
+            }
         }
         for pod in &cluster.pods {
-            let namespace = namespaces.entry(&pod.name.namespace).or_default();
+            let name = &*pod.name.namespace;
+            let namespace = namespaces.entry(name).or_default();
             if pod.is_subject() {
-                namespace.add(pod);
+                namespace.add(pod, |key, value| by_pod_label.entry((key, value)).or_default().push(name));
             } else if pod.host_network {
                 namespace.host_network.push(pod);
             }
         }
+        for service in &cluster.services {
+            if let Some(namespace) = namespaces.get_mut(&*service.name.namespace) {
+                namespace.add_service(service);
+            }
+        }
         let policies = Arc::new(Policies::new(&cluster.policies));
         let (newer, replaced) = (Policies::default(), HashSet::new());
-        Self { cluster, namespaces: Arc::new(namespaces), policies, newer, replaced }
+        Self {
+            cluster,
+            namespaces: Arc::new(namespaces),
+            by_namespace_label: Arc::new(by_namespace_label),
+            by_pod_label: Arc::new(by_pod_label),
+            listening: Arc::default(),
+            policies,
+            newer,
+            replaced,
+        }
     }
 
     /// The same with some policies in the place of those of their names and of some other names.
@@ -84,6 +102,9 @@ impl<'c> Index<'c> {
         Index {
             cluster: self.cluster,
             namespaces: self.namespaces.clone(),
+            by_namespace_label: self.by_namespace_label.clone(),
+            by_pod_label: self.by_pod_label.clone(),
+            listening: self.listening.clone(),
             policies: self.policies.clone(),
             replaced: replaced.collect(),
             newer: Policies::new(policies),
@@ -144,15 +165,33 @@ impl<'c> Index<'c> {
 
     /// The values that a label has on the pods of a namespace, each once.
     pub fn label_values(&self, namespace: &str, key: &str) -> &[&'c str] {
-        let values = self.namespaces.get(namespace).and_then(|namespace| namespace.values.get(key));
-        values.map(Vec::as_slice).unwrap_or_default()
+        self.namespaces.get(namespace).map(|namespace| namespace.values(key)).unwrap_or_default()
     }
 
     /// The first pod of a namespace with a label.
     pub fn pod_with(&self, namespace: &str, key: &str, value: &str) -> Option<&'c Pod> {
-        let namespace = self.namespaces.get(namespace)?;
-        let ids = namespace.by_label.get(&(key, value))?;
-        ids.first().map(|id| namespace.pods[*id as usize])
+        self.namespaces.get(namespace)?.pod_with(key, value)
+    }
+
+    /// The first workload of a namespace that a selector would match if its pods had the labels that the workload
+    /// itself has.
+    pub fn workload_beside_its_pods(&self, namespace: &str, selector: &LabelSelector) -> Option<&'c Pod> {
+        self.namespaces.get(namespace)?.with_unseen_labels(selector)
+    }
+
+    /// The namespaces, at most `limit`, with a pod that a selector matches, each with its first one. Only a selector
+    /// that asks for a label with a value is looked for.
+    pub fn everywhere(&self, selector: &LabelSelector, limit: usize) -> Vec<(&'c str, &'c Pod)> {
+        let asked = selector.requirements().filter(|requirement| requirement.operator() == "In");
+        let namespaces = asked.map(|asked| {
+            let lists = asked
+                .values()
+                .filter_map(|value| self.by_pod_label.get(&(asked.key().as_str(), value.as_str())));
+            lists.flatten().copied().collect::<BTreeSet<_>>()
+        });
+        let fewest = namespaces.min_by_key(BTreeSet::len).unwrap_or_default();
+        let with_pod = fewest.into_iter().filter_map(|name| Some((name, self.pods(name, selector).next()?)));
+        with_pod.take(limit).collect()
     }
 
     /// The pods on their node's network that a selector would match if it could.
@@ -179,12 +218,20 @@ impl<'c> Index<'c> {
             names.retain(|name| self.namespace_matches(name, selector));
             return MatchedNamespaces { names, complete };
         }
-        let all = self.namespaces.keys().copied();
-        let names: Vec<_> = all.filter(|name| self.namespace_matches(name, selector)).collect();
         // A selector that asks for nothing matches every namespace of the cluster, also those that were not given.
-        let asks = selector.requirements().any(|requirement| {
-            requirement.key().as_str() != METADATA_NAME && matches!(requirement.operator(), "In" | "Exists")
+        let asks = selector.requirements().any(asks_for_label);
+        let labelled = selector.requirements().filter(|r| r.operator() == "In").map(|requirement| {
+            let key = requirement.key().as_str();
+            let lists =
+                requirement.values().filter_map(|value| self.by_namespace_label.get(&(key, value.as_str())));
+            lists.flatten().copied().collect::<Vec<_>>()
         });
+        let mut names = match labelled.min_by_key(Vec::len) {
+            Some(names) => names,
+            None => self.namespaces.keys().copied().collect(),
+        };
+        names.retain(|name| self.namespace_matches(name, selector));
+        names.sort_unstable();
         MatchedNamespaces { complete: asks && !names.is_empty(), names }
     }
 
@@ -224,55 +271,59 @@ impl<'c> Index<'c> {
         own: &str,
         pods: &'i LabelSelector,
     ) -> Option<impl Iterator<Item = &'c Pod> + use<'i, 'c>> {
+        Some(self.known(namespaces, own)?.into_iter().flat_map(|name| self.pods(name, pods)))
+    }
+
+    /// Where the pods listen that a selector means in some namespaces; `None` when nobody can tell, as with
+    /// [`Self::pods_of`].
+    pub fn listening(
+        &self,
+        namespaces: &PodNamespaces,
+        own: &str,
+        pods: &LabelSelector,
+    ) -> Option<Arc<Listening>> {
+        let key = match namespaces {
+            PodNamespaces::Own => (Some(own.into()), LabelSelector::everything(), pods.clone()),
+            PodNamespaces::Selected(selector) => (None, selector.clone(), pods.clone()),
+        };
+        let lock = || self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(&key) {
+            return known.clone();
+        }
+        let listening = self.known(namespaces, own).map(|names| {
+            let mut all = Listening::nowhere();
+            for name in names {
+                let Some(namespace) = self.namespaces.get(name) else { continue };
+                for id in namespace.matching_ids(pods) {
+                    all.add(namespace.pods[id as usize], namespace.services_of(id));
+                }
+            }
+            Arc::new(all)
+        });
+        lock().insert(key, listening.clone());
+        listening
+    }
+
+    /// The namespaces of a peer, when all of them and their workloads were given.
+    fn known(&self, namespaces: &PodNamespaces, own: &str) -> Option<Vec<&'c str>> {
         let names = match namespaces {
             PodNamespaces::Own => self.namespaces.get_key_value(own).map(|(name, _)| vec![*name])?,
             PodNamespaces::Selected(selector) => {
+                if names_required(selector).is_none() && !selector.requirements().any(asks_for_label) {
+                    return None;
+                }
                 let matched = self.namespaces(selector);
                 matched.complete.then_some(matched.names)?
             }
         };
-        if names.is_empty() || !names.iter().all(|name| self.knows_workloads_of(name)) {
-            return None;
-        }
-        Some(names.into_iter().flat_map(|name| self.pods(name, pods)))
+        let known = !names.is_empty() && names.iter().all(|name| self.knows_workloads_of(name));
+        known.then_some(names)
     }
 }
 
-impl<'c> NamespaceIndex<'c> {
-    fn add(&mut self, pod: &'c Pod) {
-        let id = u32::try_from(self.pods.len()).expect("fewer pods than bytes of text");
-        self.pods.push(pod);
-        for (key, value) in &pod.labels {
-            let (key, value) = (key.as_str(), value.as_str());
-            let ids = self.by_label.entry((key, value)).or_default();
-            if ids.is_empty() {
-                self.values.entry(key).or_default().push(value);
-            }
-            ids.push(id);
-        }
-    }
-
-    fn matching<'i>(&'i self, selector: &'i LabelSelector) -> Box<dyn Iterator<Item = &'c Pod> + 'i> {
-        let rarest = selector
-            .requirements()
-            .filter_map(single_value)
-            .map(|label| self.by_label.get(&label).map(Vec::as_slice).unwrap_or_default());
-        match rarest.min_by_key(|ids| ids.len()) {
-            Some(ids) => Box::new(
-                ids.iter().map(|id| self.pods[*id as usize]).filter(|pod| selector.matches(&pod.labels)),
-            ),
-            None => Box::new(self.pods.iter().copied().filter(|pod| selector.matches(&pod.labels))),
-        }
-    }
-}
-
-/// The label that a requirement asks for, when it is a single one.
-fn single_value(requirement: &Requirement) -> Option<(&str, &str)> {
-    let mut values = requirement.values();
-    match (requirement.operator(), values.next(), values.next()) {
-        ("In", Some(value), None) => Some((requirement.key().as_str(), value.as_str())),
-        _ => None,
-    }
+/// Whether a requirement asks for a label of namespaces other than their name.
+fn asks_for_label(requirement: &Requirement) -> bool {
+    requirement.key().as_str() != METADATA_NAME && matches!(requirement.operator(), "In" | "Exists")
 }
 
 /// The names of the namespaces, when the selector asks for names.

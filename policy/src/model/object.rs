@@ -36,6 +36,8 @@ pub struct Pod {
     pub name: WorkloadName,
     /// Labels of the pod, or of the template.
     pub labels: Labels,
+    /// Labels of the workload itself that its template lacks or has with another value: no selector sees them.
+    pub unseen_labels: Labels,
     /// `status.podIPs`: none in most manifests, else one or one of each family.
     pub addresses: Vec<IpAddr>,
     /// Declared ports of its containers and sidecars.
@@ -120,6 +122,7 @@ impl Pod {
         Self {
             name,
             labels,
+            unseen_labels: Labels::new(),
             addresses: Vec::new(),
             ports: Vec::new(),
             host_network: false,

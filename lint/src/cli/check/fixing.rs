@@ -22,7 +22,7 @@ pub(super) fn fix(
     stdin: Option<&str>,
 ) -> anyhow::Result<bool> {
     let (mut repaired, mut changed, mut complete) = (0, 0, true);
-    for file in files {
+    for file in files.iter_mut().filter(|file| !file.context) {
         let FixedFile { file: fixed, applied, refused } = fix_file(file, index, settings, up_to);
         say_refused(file, &refused)?;
         if stdin == Some(&*file.name) {
@@ -56,7 +56,7 @@ pub(super) fn diff(
 ) -> anyhow::Result<Outcome> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut outcome = Outcome::Clean;
-    for file in files {
+    for file in files.iter().filter(|file| !file.context) {
         let fixed = fix_file(file, index, settings, up_to);
         say_refused(file, &fixed.refused)?;
         if fixed.file.text != file.text {

@@ -64,6 +64,8 @@ pub(in crate::source) fn template(
     };
     let name = WorkloadName::new(metadata.namespace.clone(), kind, metadata.name.clone());
     let mut pod = Pod::new(name, labels);
+    let unseen = metadata.labels.iter().filter(|(key, value)| pod.labels.get(*key) != Some(*value));
+    pod.unseen_labels = unseen.map(|(key, value)| (key.clone(), value.clone())).collect();
     if let Some(spec) = template.get("spec") {
         pod_spec(context, &mut pod, spec, &path.field("spec"));
     }

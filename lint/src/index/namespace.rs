@@ -1,0 +1,137 @@
+//! The pods of one namespace, found by their labels.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use netpol_policy::model::{LabelSelector, Labels, Pod, Requirement, Service};
+
+/// A namespace that was given or that a workload is in.
+#[derive(Default)]
+pub(super) struct NamespaceIndex<'c> {
+    /// Its labels; of one without a manifest only its name is known.
+    pub(super) labels: Option<&'c Labels>,
+    /// Pods that policies can be about, in the order given.
+    pub(super) pods: Vec<&'c Pod>,
+    /// The labels of pods by key.
+    by_label: HashMap<&'c str, Key<'c>>,
+    /// Pods on the network of their node, which no selector matches.
+    pub(super) host_network: Vec<&'c Pod>,
+    /// Workloads by the labels that their templates lack.
+    by_unseen_label: HashMap<(&'c str, &'c str), Vec<u32>>,
+    /// Services that select pods.
+    services: Vec<&'c Service>,
+    /// For each pod the Services that select it; worked out when somebody asks.
+    services_of: OnceLock<Vec<Vec<u32>>>,
+}
+
+/// The pods that have some label.
+#[derive(Default)]
+struct Key<'c> {
+    /// Each value once.
+    values: Vec<&'c str>,
+    /// The pods by value.
+    pods: HashMap<&'c str, Vec<u32>>,
+}
+
+impl<'c> NamespaceIndex<'c> {
+    /// Adds a pod that policies can be about. Calls back for each label that no pod here had before.
+    pub(super) fn add(&mut self, pod: &'c Pod, mut new_label: impl FnMut(&'c str, &'c str)) {
+        let id = u32::try_from(self.pods.len()).expect("fewer pods than bytes of text");
+        self.pods.push(pod);
+        for (key, value) in &pod.labels {
+            let (key, value) = (key.as_str(), value.as_str());
+            let key_index = self.by_label.entry(key).or_default();
+            let ids = key_index.pods.entry(value).or_default();
+            if ids.is_empty() {
+                key_index.values.push(value);
+                new_label(key, value);
+            }
+            ids.push(id);
+        }
+        for (key, value) in &pod.unseen_labels {
+            self.by_unseen_label.entry((key.as_str(), value.as_str())).or_default().push(id);
+        }
+    }
+
+    /// Adds a Service.
+    pub(super) fn add_service(&mut self, service: &'c Service) {
+        if service.selector.is_some() {
+            self.services.push(service);
+        }
+    }
+
+    /// The pods that a selector matches.
+    pub(super) fn matching<'i>(
+        &'i self,
+        selector: &'i LabelSelector,
+    ) -> Box<dyn Iterator<Item = &'c Pod> + 'i> {
+        Box::new(self.matching_ids(selector).map(|id| self.pods[id as usize]))
+    }
+
+    /// The numbers of the pods that a selector matches: looks only at those with the rarest label that it asks for.
+    pub(super) fn matching_ids<'i>(
+        &'i self,
+        selector: &'i LabelSelector,
+    ) -> Box<dyn Iterator<Item = u32> + 'i> {
+        let matches = move |id: &u32| selector.matches(&self.pods[*id as usize].labels);
+        let lists = selector.requirements().filter_map(|requirement| self.lists(requirement));
+        let length = |lists: &Vec<&[u32]>| lists.iter().map(|ids| ids.len()).sum::<usize>();
+        match lists.min_by_key(length) {
+            Some(lists) => Box::new(lists.into_iter().flatten().copied().filter(matches)),
+            None => Box::new((0..self.pods.len() as u32).filter(matches)),
+        }
+    }
+
+    /// The pods that can meet a requirement for a label, by value; `None` when it asks for no label. A pod is in one
+    /// list at most.
+    fn lists(&self, requirement: &Requirement) -> Option<Vec<&[u32]>> {
+        let key = self.by_label.get(requirement.key().as_str());
+        let list = |value: &str| key.and_then(|key| key.pods.get(value)).map(Vec::as_slice);
+        match requirement.operator() {
+            "In" => Some(requirement.values().filter_map(|value| list(value.as_str())).collect()),
+            "Exists" => {
+                Some(key.into_iter().flat_map(|key| &key.values).filter_map(|value| list(value)).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The values that a label has on pods, each once.
+    pub(super) fn values(&self, key: &str) -> &[&'c str] {
+        self.by_label.get(key).map(|key| &*key.values).unwrap_or_default()
+    }
+
+    /// The first pod with a label.
+    pub(super) fn pod_with(&self, key: &str, value: &str) -> Option<&'c Pod> {
+        let ids = self.by_label.get(key)?.pods.get(value)?;
+        ids.first().map(|id| self.pods[*id as usize])
+    }
+
+    /// The first workload that a selector would match if its pods had its own labels as well.
+    pub(super) fn with_unseen_labels(&self, selector: &LabelSelector) -> Option<&'c Pod> {
+        let would_match = |pod: &Pod| {
+            selector.requirements().all(|requirement| {
+                requirement.matches(&pod.labels) || requirement.matches(&pod.unseen_labels)
+            })
+        };
+        let asked = selector.requirements().filter(|requirement| requirement.operator() == "In");
+        let labels =
+            asked.flat_map(|asked| asked.values().map(|value| (asked.key().as_str(), value.as_str())));
+        let ids = labels.filter_map(|label| self.by_unseen_label.get(&label)).flatten();
+        ids.map(|id| self.pods[*id as usize]).find(|pod| would_match(pod))
+    }
+
+    /// The Services that select a pod.
+    pub(super) fn services_of(&self, pod: u32) -> impl Iterator<Item = &'c Service> {
+        let of = self.services_of.get_or_init(|| {
+            let mut of = vec![Vec::new(); self.pods.len()];
+            for (number, service) in self.services.iter().enumerate() {
+                for id in service.selector.iter().flat_map(|selector| self.matching_ids(selector)) {
+                    of[id as usize].push(number as u32);
+                }
+            }
+            of
+        });
+        of[pod as usize].iter().map(|number| self.services[*number as usize])
+    }
+}

@@ -1,0 +1,186 @@
+//! All policies that are known, by namespace.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use netpol_policy::model::{Cluster, NetworkPolicy};
+use netpol_policy::source::{Content, PolicySource};
+
+use crate::file::SourceFile;
+use crate::finding::Place;
+
+/// The policies of some files and those of a cluster that is known otherwise. They are looked up only when a rule asks.
+pub struct Policies<'f> {
+    files: &'f [SourceFile],
+    cluster: Option<&'f Cluster>,
+    by_namespace: OnceLock<HashMap<Box<str>, Vec<At>>>,
+}
+
+/// Where a policy is kept.
+#[derive(Clone, Copy)]
+enum At {
+    File { file: usize, object: usize },
+    Cluster(usize),
+}
+
+/// A policy beside others.
+#[derive(Clone, Copy)]
+pub enum KnownPolicy<'f> {
+    /// One of a file.
+    Written {
+        /// The index of the file in the report.
+        number: usize,
+        /// The file.
+        file: &'f SourceFile,
+        /// The policy.
+        source: &'f PolicySource,
+    },
+    /// One that runs in the cluster.
+    Running(&'f NetworkPolicy),
+}
+
+impl<'f> Policies<'f> {
+    /// The policies of some files, beside those of a cluster that the files don't have.
+    pub(crate) fn new(files: &'f [SourceFile], cluster: Option<&'f Cluster>) -> Self {
+        Self { files, cluster, by_namespace: OnceLock::new() }
+    }
+
+    /// The policies of a namespace: those of the files in their order, then the others. Those that the API server would
+    /// refuse are among them; they have no [`KnownPolicy::model`].
+    pub fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = KnownPolicy<'_>> {
+        let at = self.by_namespace.get_or_init(|| self.collect()).get(namespace);
+        at.into_iter().flatten().filter_map(|at| match *at {
+            At::Cluster(index) => self.cluster?.policies.get(index).map(KnownPolicy::Running),
+            At::File { file: number, object } => {
+                let file = self.files.get(number)?;
+                match &file.manifest.objects.get(object)?.content {
+                    Content::Policy(source) => Some(KnownPolicy::Written { number, file, source }),
+                    _ => None,
+                }
+            }
+        })
+    }
+
+    fn collect(&self) -> HashMap<Box<str>, Vec<At>> {
+        let mut all = HashMap::<Box<str>, Vec<_>>::new();
+        let mut add = |namespace: &str, at| match all.get_mut(namespace) {
+            Some(there) => there.push(at),
+            None => _ = all.insert(namespace.into(), vec![at]),
+        };
+        for (number, file) in self.files.iter().enumerate() {
+            for (object, policy) in file.manifest.objects.iter().enumerate() {
+                if let Content::Policy(source) = &policy.content {
+                    add(file.namespace_of(source), At::File { file: number, object });
+                }
+            }
+        }
+        let mut written = std::collections::HashSet::new();
+        for policy in self.files.iter().flat_map(SourceFile::policies).filter_map(|(_, p)| p.model.as_ref()) {
+            written.insert(&policy.name);
+        }
+        for (index, policy) in
+            self.cluster.into_iter().flat_map(|cluster| cluster.policies.iter().enumerate())
+        {
+            if !written.contains(&policy.name) {
+                add(&policy.name.namespace, At::Cluster(index));
+            }
+        }
+        all
+    }
+}
+
+impl<'f> KnownPolicy<'f> {
+    /// What it means; `None` for one that the API server would refuse.
+    pub fn model(&self) -> Option<&'f NetworkPolicy> {
+        match *self {
+            Self::Written { source, .. } => source.model.as_ref(),
+            Self::Running(policy) => Some(policy),
+        }
+    }
+
+    /// Whether it is this very policy, and not just another of the same name.
+    pub fn is(&self, policy: &PolicySource) -> bool {
+        matches!(self, Self::Written { source, .. } if std::ptr::eq(*source, policy))
+    }
+
+    /// The place of its name, where it is in a file.
+    pub fn place(&self) -> Option<Place> {
+        let Self::Written { number, source, .. } = *self else { return None };
+        let span = source.metadata.name.as_ref().map_or(source.kind, |name| name.span);
+        Some(Place { file: number, span })
+    }
+
+    /// Whether it is surely in force together with a policy of the same namespace in another file or in the same. Files
+    /// are often samples, or variants for one environment each, of which only one is applied: policies of different
+    /// files belong together when both name their namespace and the folder of one holds the other.
+    pub fn beside(&self, file: &SourceFile, policy: &PolicySource) -> bool {
+        let Self::Written { file: other_file, source, .. } = *self else { return true };
+        if std::ptr::eq(other_file, file) || other_file.name == file.name {
+            return true;
+        }
+        let named = [source, policy].iter().all(|policy| policy.metadata.namespace.is_some());
+        let folder = |file: &'f SourceFile| folder(&file.name);
+        let (a, b) = (folder(other_file), self::folder(&file.name));
+        named && (holds(a, b) || holds(b, a))
+    }
+}
+
+/// The path before the last `/`, which counts.
+fn folder(path: &str) -> &str {
+    path.rfind(['/', '\\']).map_or("", |end| &path[..=end])
+}
+
+fn holds(outer: &str, inner: &str) -> bool {
+    inner.starts_with(outer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn file(name: &str, namespace: &str) -> SourceFile {
+        let text = format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p{namespace}}}\nspec: {{}}\n"
+        );
+        SourceFile::read(name, text, &Arc::from("shop"))
+    }
+
+    #[test]
+    fn together() {
+        let named = ", namespace: shop";
+        let cases = [
+            ("a/x.yaml", named, "a/y.yaml", named, true),
+            ("a/x.yaml", named, "a/b/y.yaml", named, true),
+            ("x.yaml", named, "a/b/y.yaml", named, true),
+            ("a/x.yaml", named, "b/y.yaml", named, false),
+            ("a/x.yaml", named, "ab/y.yaml", named, false),
+            ("a/x.yaml", "", "a/y.yaml", named, false),
+            ("a/x.yaml", "", "a/x.yaml", "", true),
+        ];
+        for (a, a_namespace, b, b_namespace, expected) in cases {
+            let files = [file(a, a_namespace), file(b, b_namespace)];
+            let policies = Policies::new(&files, None);
+            let known: Vec<_> = policies.of_namespace("shop").collect();
+            let [first, second] = known[..] else { panic!("{a} and {b}: {}", known.len()) };
+            let source = files[1].policies().next().unwrap().1;
+            assert!(second.is(source) && !first.is(source));
+            assert_eq!(first.beside(&files[1], source), expected, "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn running_ones_are_known_unless_a_file_has_them() {
+        let files = [file("a.yaml", "")];
+        let mut cluster = Cluster::default();
+        let model = files[0].policies().next().unwrap().1.model.clone().unwrap();
+        let mut other = model.clone();
+        other.name.name = "other".into();
+        cluster.policies = vec![model, other];
+        let policies = Policies::new(&files, Some(&cluster));
+        let names: Vec<_> =
+            policies.of_namespace("shop").map(|p| p.model().unwrap().name.to_string()).collect();
+        assert_eq!(names, ["shop/p", "shop/other"]);
+    }
+}
