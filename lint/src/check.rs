@@ -189,11 +189,13 @@ impl Checker<'_> {
     }
 }
 
-fn order(a: &Finding, b: &Finding) -> std::cmp::Ordering {
+/// The order in which findings of a file are shown.
+pub(crate) fn order(a: &Finding, b: &Finding) -> std::cmp::Ordering {
     (a.place, a.rule.code, &a.path).cmp(&(b.place, b.rule.code, &b.path))
 }
 
-fn is_same(a: &Finding, b: &Finding) -> bool {
+/// Whether two findings of a file have one cause.
+pub(crate) fn is_same(a: &Finding, b: &Finding) -> bool {
     (a.place, a.rule, &a.message) == (b.place, b.rule, &b.message)
 }
 

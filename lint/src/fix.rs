@@ -15,6 +15,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use netpol_policy::source::PolicySource;
 
 pub use apply::apply;
+pub(crate) use prove::prove;
 pub use write::{WriteError, write};
 
 use crate::check::Checker;
@@ -154,7 +155,7 @@ fn attempt(file: &SourceFile, batch: &[Candidate<'_>]) -> Result<SourceFile, Str
     let text = apply(&file.text, edits).ok_or("its changes overlap")?;
     let after = file.reread(text);
     let changes: Vec<_> = batch.iter().map(|candidate| (candidate.policy, candidate.fix)).collect();
-    prove::prove(file, &after, &changes)?;
+    prove(file, &after, &changes)?;
     Ok(after)
 }
 

@@ -66,4 +66,5 @@ pub use settings::{
     ExternalError, ExternalNamespaces, ExternalPods, Pattern, PatternError, Patterns, PerFileIgnores,
     Settings, Severities,
 };
+pub use suppress::add::{WithIgnores, add_ignores};
 pub use suppress::{Suppressed, SuppressedBy};

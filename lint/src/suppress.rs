@@ -4,6 +4,7 @@
 //! `# netpol-lint: ignore-file[NP101] reason` at the top counts for the file. The annotation
 //! `netpol.dev/lint-ignore: NP101 reason` counts for its object: rendered charts lose their comments.
 
+pub(crate) mod add;
 mod extent;
 mod read;
 mod remove;

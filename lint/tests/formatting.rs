@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use netpol_lint::fix::fix_file;
-use netpol_lint::{Applicability, Index, Settings, SourceFile, check};
+use netpol_lint::{Applicability, Index, Selection, Settings, SourceFile, WithIgnores, add_ignores, check};
 use netpol_policy::model::{Cluster, NetworkPolicy};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -303,6 +303,31 @@ proptest! {
     }
 
     #[test]
+    fn ignores_add_nothing_else(
+        policies in prop::collection::vec(policy(), 1..3),
+        choices in prop::collection::vec(any::<u8>(), 200),
+    ) {
+        let text = Writer::write(&policies, choices);
+        let before = read(&text);
+        let cluster = Cluster::default();
+        let (index, rules) = (Index::new(&cluster), Settings::default());
+        let found = check(vec![read(&text)], &index, &rules).findings.len();
+
+        let WithIgnores { file, added } = add_ignores(&before, &index, &rules, Some("known"));
+        prop_assert_eq!(added, found, "{}\n{}", text, file.text);
+        prop_assert_eq!(models(&file), models(&before), "{}\n{}", text, file.text);
+        let mut after = file.text.chars();
+        prop_assert!(text.chars().all(|c| after.any(|other| other == c)), "{}\n{}", text, file.text);
+        let crs = |text: &str| text.matches("\r\n").count() == text.matches('\n').count();
+        prop_assert_eq!(crs(&text), crs(&file.text), "line ends stay");
+        let again = add_ignores(&file, &index, &rules, None);
+        prop_assert_eq!(&again.file.text, &file.text);
+        let unused = Settings::from(Selection::new(&["NP901"], &[]).unwrap());
+        let report = check(vec![file], &index, &unused);
+        prop_assert!(report.findings.is_empty(), "{text}\n{}", report.files[0].text);
+    }
+
+    #[test]
     fn damaged_texts_are_no_danger(
         policy in policy(),
         choices in prop::collection::vec(any::<u8>(), 200),
@@ -322,6 +347,7 @@ proptest! {
         for (old, new) in models(&before).iter().zip(models(&safe.file)) {
             prop_assert!(old.is_none() || *old == new, "{}\n{}", text, safe.file.text);
         }
+        add_ignores(&before, &index, &rules, None);
         let report = check(vec![fixed.file], &index, &rules);
         netpol_lint::output::concise::write(&report, &mut Vec::new()).unwrap();
         netpol_lint::output::json::write(&report, &mut Vec::new()).unwrap();

@@ -164,3 +164,121 @@ fn every_format_leaves_them_out() {
     let fingerprint = |log: &Value| log["runs"][0]["results"][1]["partialFingerprints"].clone();
     assert_eq!(fingerprint(&open), fingerprint(&sarif));
 }
+
+/// A text after `--add-ignores`. Nothing is found in it, and a second time changes nothing.
+fn with_ignores(name: &str, text: &str) -> String {
+    let folder = folder(&[(name, text)]);
+    let check = |args: &[&str]| {
+        run(folder.path(), &[&["check", "--output-format", "concise", name], args].concat(), "")
+    };
+    let found = check(&[]);
+    assert_ne!(found.out, "", "{text}");
+    let added = check(&["--add-ignores"]);
+    let after = fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!((added.out.as_str(), added.status), ("", 0), "{after}");
+    let count = format!("suppressed {} finding", found.out.lines().count());
+    assert!(added.err.starts_with(&count), "{}{}", found.out, added.err);
+    let again = check(&["--add-ignores"]);
+    assert_eq!((again.out.as_str(), again.err.as_str()), ("", ""));
+    assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), after);
+    assert_eq!(check(&["--select", "NP901"]).out, "", "every one is needed:\n{after}");
+    after
+}
+
+#[test]
+fn ignores_at_line_ends() {
+    assert_eq!(
+        with_ignores("a.yaml", OPEN),
+        OPEN.replace("spec:", "spec:  # netpol-lint: ignore[NP106]")
+            .replace("from: []", "from: []  # netpol-lint: ignore[NP103]")
+    );
+    let odd = "\u{feff}apiVersion: networking.k8s.io/v1\r\nkind: NetworkPolicy\r\nmetadata: {name: web, namespace: shop}\r\nspec:  \r\n  podSelector: {}\r\n  ingress: [{from: []}, {from: [null]}]\t# ours";
+    insta::assert_snapshot!(with_ignores("a.yaml", odd).replace("\r\n", "~\n"), @"
+        ﻿apiVersion: networking.k8s.io/v1~
+        kind: NetworkPolicy~
+        metadata: {name: web, namespace: shop}~
+        spec:  # netpol-lint: ignore[NP106]~
+          podSelector: {}~
+          ingress: [{from: []}, {from: [null]}]	# ours # netpol-lint: ignore[NP005, NP103]
+        ");
+    let listed = OPEN.replace("from: []", "from: [] # netpol-lint: ignore[NP901,] why");
+    let listed = with_ignores("a.yaml", &listed);
+    assert!(listed.contains("from: [] # netpol-lint: ignore[NP901, NP103,] why"), "{listed}");
+}
+
+#[test]
+fn ignores_elsewhere() {
+    // A text of several lines: no comment can stand behind its first.
+    let scalar = OPEN.replace("podSelector: {}", "podSelector: {matchLabels: {app: \"no\n    label\"}}");
+    insta::assert_snapshot!(with_ignores("a.yaml", &scalar), @r#"
+        apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: web, namespace: shop}
+        spec:  # netpol-lint: ignore[NP106]
+          # netpol-lint: ignore[NP006]
+          podSelector: {matchLabels: {app: "no
+            label"}}
+          ingress:
+            # from the proxy
+            - from: []  # netpol-lint: ignore[NP103]
+        "#);
+    // In a block scalar it is a text like any other.
+    let broken = "# Ours.\nkind: NetworkPolicy\nspec: {\n";
+    assert_eq!(with_ignores("a.yaml", broken), format!("# netpol-lint: ignore-file[NP013]\n{broken}"));
+    let two = format!("# netpol-lint: ignore-file[NP103]\n{OPEN}---\n{broken}");
+    assert!(with_ignores("a.yaml", &two).starts_with("# netpol-lint: ignore-file[NP103, NP013]\n"));
+}
+
+#[test]
+fn ignores_in_json() {
+    let policy = |metadata: &str| {
+        format!(
+            r#"{{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {metadata}, "spec": {{"podSelector": {{}}, "ingress": [{{"from": []}}]}}}}"#
+        )
+    };
+    let after = |metadata: &str| {
+        let after = with_ignores("a.json", &policy(metadata));
+        serde_json::from_str::<Value>(&after).unwrap();
+        let start = policy("").find(", \"spec").unwrap();
+        let end = after.find(", \"spec").unwrap();
+        after[start..end].to_owned()
+    };
+    insta::assert_snapshot!(after(r#"{"name": "a", "namespace": "b"}"#), @r#"{"annotations": {"netpol.dev/lint-ignore": "NP103,NP106"}, "name": "a", "namespace": "b"}"#);
+    insta::assert_snapshot!(after(r#"{"name": "a", "namespace": "b", "annotations": {"x": "y"}}"#), @r#"{"name": "a", "namespace": "b", "annotations": {"netpol.dev/lint-ignore": "NP103,NP106", "x": "y"}}"#);
+    insta::assert_snapshot!(after(r#"{"name": "a", "namespace": "b", "annotations": {"netpol.dev/lint-ignore": "NP103 why"}}"#), @r#"{"name": "a", "namespace": "b", "annotations": {"netpol.dev/lint-ignore": "NP103,NP106 why"}}"#);
+    insta::assert_snapshot!(after("{\n  \"name\": \"a\",\n  \"namespace\": \"b\"\n}"), @r#"
+        {
+          "annotations": {"netpol.dev/lint-ignore": "NP103,NP106"},
+          "name": "a",
+          "namespace": "b"
+        }
+        "#);
+    let list = format!(
+        r#"{{"apiVersion": "v1", "kind": "List", "items": [{}, {}]}}"#,
+        policy(r#"{"name": "a", "namespace": "b"}"#),
+        policy(r#"{"name": "b", "namespace": "b"}"#)
+    );
+    assert_eq!(with_ignores("list.yaml", &list).matches("netpol.dev/lint-ignore").count(), 2);
+}
+
+#[test]
+fn ignores_with_a_reason() {
+    let folder = folder(&[("a.yaml", OPEN)]);
+    let shown = run(folder.path(), &["check", "--add-ignores=older than the linter", "--diff"], "");
+    assert_eq!(shown.status, 1);
+    assert_eq!(fs::read_to_string(folder.path().join("a.yaml")).unwrap(), OPEN);
+    assert!(
+        shown.out.contains("+    - from: []  # netpol-lint: ignore[NP103] older than the linter\n"),
+        "{}",
+        shown.out
+    );
+    let piped = run(folder.path(), &["check", "-", "--add-ignores=x", "--select", "NP103"], OPEN);
+    assert_eq!(piped.out, OPEN.replace("from: []", "from: []  # netpol-lint: ignore[NP103] x"));
+    for args in [&["--add-ignores=a\nb"][..], &["--add-ignores", "--fix"]] {
+        let refused = run(folder.path(), &[&["check"], args].concat(), "");
+        assert_eq!(refused.status, 2, "{args:?}");
+    }
+    // Nothing but the annotation is left where all of a policy is one text.
+    let text = "text: |\n  a\n";
+    assert_eq!(run(folder.path(), &["check", "-", "--add-ignores"], text).out, text);
+}

@@ -1,11 +1,12 @@
 //! `netpol-lint check`
 
-mod fixing;
+mod change;
 mod format;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use self::change::{Change, Changer};
 use super::{Outcome, Terminal, complain};
 use crate::check::{Report, check};
 use crate::finding::{Applicability, Severity};
@@ -59,7 +60,18 @@ pub(super) struct Args {
     /// With --fix or --diff: also fixes that change the meaning, presumably to what was meant
     #[arg(long)]
     unsafe_fixes: bool,
-    /// Show what fixes would change and write nothing; status 1 when there is something
+    /// Write a suppression for everything that is found; with a reason when one is given
+    #[arg(
+        long,
+        value_name = "REASON",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        value_parser = reason,
+        conflicts_with_all = ["fix", "unsafe_fixes", "disregard_suppressions"]
+    )]
+    add_ignores: Option<String>,
+    /// Show what would change and write nothing; status 1 when there is something
     #[arg(long)]
     diff: bool,
     /// The namespace of objects that name none
@@ -87,25 +99,27 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     }
     let from_stdin = sources.iter().any(|source| matches!(source, Source::Stdin(_)));
     let stdin = from_stdin.then_some(args.stdin_filename.as_str());
-    if let Some(up_to) = args.applicability() {
+    let change = args.change();
+    if let Some(change) = change {
         let index = Index::new(&cluster);
+        let changer = Changer { change, index: &index, settings: &settings };
         if args.diff {
-            let outcome = fixing::diff(&files, &index, &settings, up_to, terminal)?;
+            let outcome = changer.diff(&files, terminal)?;
             return Ok(match outcome {
                 _ if !complete => Outcome::Incomplete,
                 _ if args.exit_zero => Outcome::Clean,
                 outcome => outcome,
             });
         }
-        complete &= fixing::fix(&mut files, &index, &settings, up_to, stdin)?;
+        complete &= changer.write(&mut files, stdin)?;
         // Policies mean something else now.
         cluster = input::surroundings(&files);
     }
     let index = Index::new(&cluster);
     let report = check(files, &index, &settings);
-    // A fixed text takes standard output.
-    format::show(args, terminal, &report, from_stdin && args.applicability().is_some())?;
-    if args.unsafe_fixes && args.applicability().is_none() {
+    // A changed text takes standard output.
+    format::show(args, terminal, &report, from_stdin && change.is_some())?;
+    if args.unsafe_fixes && change.is_none() {
         writeln!(
             io::stderr(),
             "netpol-lint: --unsafe-fixes alone changes nothing; add --fix to apply the fixes, --diff to see them"
@@ -137,10 +151,22 @@ impl Args {
         if fails && !self.exit_zero { Outcome::Found } else { Outcome::Clean }
     }
 
-    /// Which fixes to apply or to show, if any.
-    fn applicability(&self) -> Option<Applicability> {
+    /// What to do to files, if anything.
+    fn change(&self) -> Option<Change<'_>> {
+        if let Some(reason) = &self.add_ignores {
+            return Some(Change::AddIgnores(Some(&**reason).filter(|reason| !reason.is_empty())));
+        }
         let up_to = if self.unsafe_fixes { Applicability::Unsafe } else { Applicability::Safe };
-        (self.fix || self.diff).then_some(up_to)
+        (self.fix || self.diff).then_some(Change::Fix(up_to))
+    }
+}
+
+/// A reason fits on a line.
+fn reason(text: &str) -> Result<String, &'static str> {
+    if text.contains(char::is_control) {
+        Err("a reason is one line of text")
+    } else {
+        Ok(text.trim().to_owned())
     }
 }
 
@@ -207,7 +233,7 @@ fn summary(report: &Report, seen: usize) -> io::Result<()> {
         (safe, 0) => line.push_str(&format!("; --fix repairs {safe}")),
         (0, changing) => line.push_str(&format!("; --fix --unsafe-fixes repairs {changing}")),
         (safe, changing) => {
-            line.push_str(&format!("; --fix repairs {safe}, with --unsafe-fixes {changing} more"))
+            line.push_str(&format!("; --fix repairs {safe}, with --unsafe-fixes {changing} more"));
         }
     }
     writeln!(err, "{line}{suppressed}")

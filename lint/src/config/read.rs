@@ -126,7 +126,11 @@ fn unknown(name: &str, span: Span) -> ConfigProblem {
 }
 
 fn problem(error: &toml::de::Error, otherwise: Span) -> ConfigProblem {
-    let message = error.message().replace("a sequence", "a list").replace("a map", "a table").replace("a nonzero u16", "a number from 1 to 65535");
+    let message = error
+        .message()
+        .replace("a sequence", "a list")
+        .replace("a map", "a table")
+        .replace("a nonzero u16", "a number from 1 to 65535");
     ConfigProblem { span: error.span().map_or(otherwise, |range| span(&range)), message, help: None }
 }
 

@@ -7,7 +7,7 @@ use crate::file::SourceFile;
 use crate::finding::{Applicability, Fix};
 
 /// Compares a file before and after some fixes, each with the index of its policy. An error says what doesn't hold.
-pub(super) fn prove(before: &SourceFile, after: &SourceFile, fixes: &[(usize, &Fix)]) -> Result<(), String> {
+pub(crate) fn prove(before: &SourceFile, after: &SourceFile, fixes: &[(usize, &Fix)]) -> Result<(), String> {
     if after.manifest.errors.len() > before.manifest.errors.len() {
         let error =
             after.manifest.errors.iter().map(|error| &*error.message).next().unwrap_or("unknown error");

@@ -56,7 +56,7 @@ impl Suppression {
 }
 
 /// From the first of some words to the last, when they follow each other with only commas and space between.
-fn list_in(text: &str, words: &[&str]) -> Option<Span> {
+pub(super) fn list_in(text: &str, words: &[&str]) -> Option<Span> {
     let start = text.find(words.first()?)?;
     let mut end = start;
     for word in words {
