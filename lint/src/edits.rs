@@ -1,6 +1,7 @@
 //! Changes of YAML text that leave everything else as it is: comments, quoting, line ends, indentation.
 
 mod items;
+mod pod_selector;
 
 use netpol_policy::source::{Item, ListStyle, Slot, SpecSource};
 use netpol_policy::span::Span;
@@ -8,6 +9,7 @@ use netpol_policy::span::Span;
 use crate::finding::Edit;
 
 pub(crate) use items::insert_after;
+pub(crate) use pod_selector::write_pod_selector;
 
 /// Makes one item of two neighbours whose values are mappings. `None` where that can't be done by small changes:
 /// one of the two is an alias, or carries an anchor or a tag. Each mapping has one field.
@@ -159,7 +161,7 @@ pub(crate) fn write_policy_types(
         _ => return None,
     }
     if text[spec.range()].starts_with('{') {
-        return write_flow_field(text, spec, &flow(types), json);
+        return write_flow_field(text, spec, "policyTypes", &flow(types));
     }
     let indent = indentation(text, spec.start)?;
     let newline = newline(text);
@@ -189,10 +191,10 @@ pub(crate) fn write_policy_types(
     Some(vec![Edit::insert(line as u32, format!("{newline}{indent}{field}"))])
 }
 
-/// Puts `policyTypes` first into a flow mapping.
-fn write_flow_field(text: &str, mapping: Span, value: &str, json: bool) -> Option<Vec<Edit>> {
+/// Puts a field first into a flow mapping.
+fn write_flow_field(text: &str, mapping: Span, key: &str, value: &str) -> Option<Vec<Edit>> {
     let inner = text.get(mapping.range())?.strip_prefix('{')?.strip_suffix('}')?;
-    let key = if json { "\"policyTypes\"" } else { "policyTypes" };
+    let key = if inner.contains('"') { format!("\"{key}\"") } else { key.to_owned() };
     let space = &inner[..inner.len() - inner.trim_start().len()];
     let first = mapping.start + 1 + space.len() as u32;
     let field = match inner.trim() {

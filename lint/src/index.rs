@@ -235,6 +235,11 @@ impl<'c> Index<'c> {
         MatchedNamespaces { complete: asks && !names.is_empty(), names }
     }
 
+    /// Whether at least one namespace that was given has a label.
+    pub fn is_namespace_label(&self, key: &str, value: &str) -> bool {
+        self.by_namespace_label.contains_key(&(key, value))
+    }
+
     /// Whether a namespace has the labels; of one without a manifest only the name is known.
     pub fn namespace_matches(&self, name: &str, selector: &LabelSelector) -> bool {
         match self.namespaces.get(name).and_then(|namespace| namespace.labels) {

@@ -1,5 +1,6 @@
 //! The rules, one to a file.
 
+pub(crate) mod allow_all_beside_narrow_rules;
 mod blocks;
 pub(crate) mod broken_yaml;
 pub(crate) mod cidr_host_bits;
@@ -12,7 +13,9 @@ pub(crate) mod duplicate_key;
 pub(crate) mod egress_policy_denies_ingress;
 pub(crate) mod empty_egress_without_type;
 pub(crate) mod empty_peer_list;
+pub(crate) mod empty_port_list;
 pub(crate) mod empty_rule;
+pub(crate) mod implicit_all_pods;
 pub(crate) mod implicit_policy_types;
 pub(crate) mod invalid_cidr;
 pub(crate) mod invalid_end_port;
@@ -22,9 +25,12 @@ pub(crate) mod invalid_peer;
 pub(crate) mod invalid_port;
 pub(crate) mod invalid_selector;
 pub(crate) mod named_port_to_ip_block;
+pub(crate) mod namespace_label_on_pods;
+pub(crate) mod namespace_name_label;
 pub(crate) mod non_string_label;
 pub(crate) mod null_item;
 mod place;
+pub(crate) mod port_without_number;
 pub(crate) mod removed_api_version;
 pub(crate) mod rules_not_in_policy_types;
 mod selectors;
@@ -34,6 +40,7 @@ pub(crate) mod split_peers_and_ports;
 mod testing;
 pub(crate) mod unknown_field;
 pub(crate) mod unused_suppression;
+pub(crate) mod volatile_label;
 pub(crate) mod world_open_ingress;
 pub(crate) mod wrong_direction_field;
 pub(crate) mod wrong_type;

@@ -1,6 +1,6 @@
-use netpol_policy::model::{LabelSelector, LabelValue, METADATA_NAME, Requirement};
+use netpol_policy::model::{LabelSelector, Labelled, Requirement};
 
-use super::selectors::{self, SelectorAt, Selects};
+use super::selectors::{self, SelectorAt};
 use crate::context::{Context, Reporter};
 use crate::rule::rule;
 use crate::words;
@@ -54,15 +54,14 @@ rule! {
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     for at in selectors::all(cx) {
-        let Some(requirements) =
-            at.field.value.model.as_ref().and_then(|model| contradiction(model, at.selects))
+        let Some(requirements) = at.field.value.model.as_ref().and_then(|model| contradiction(model, at.of))
         else {
             continue;
         };
         let texts: Vec<_> = requirements.iter().map(|requirement| format!("`{requirement}`")).collect();
-        let what = match at.selects {
-            Selects::Pods => "pod",
-            Selects::Namespaces => "namespace",
+        let what = match at.of {
+            Labelled::Pod => "pod",
+            Labelled::Namespace => "namespace",
         };
         let effect = match at {
             SelectorAt { peer: Some(_), .. } => "this peer allows nobody",
@@ -86,43 +85,16 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     }
 }
 
-/// Whether this rule has something to say about a selector, so that others needn't say that it matches nothing.
-pub(super) fn explains(cx: &Context<'_>, selector: &LabelSelector, selects: Selects) -> bool {
-    cx.selection.contains(&RULE) && contradiction(selector, selects).is_some()
-}
-
 /// Requirements of one label that can't hold together.
-fn contradiction(selector: &LabelSelector, selects: Selects) -> Option<Vec<&Requirement>> {
-    let mut all = selector.requirements().peekable();
-    while let Some(first) = all.next() {
-        let mut of_key = vec![first];
-        while let Some(next) = all.next_if(|next| next.key() == first.key()) {
-            of_key.push(next);
-        }
-        if !can_hold(&of_key, selects) {
-            return Some(of_key);
-        }
+fn contradiction(selector: &LabelSelector, of: Labelled) -> Option<Vec<&Requirement>> {
+    if !selector.is_contradictory(of) {
+        return None;
     }
-    None
-}
-
-/// Whether some value of the label, or its absence, meets all requirements.
-fn can_hold(of_key: &[&Requirement], selects: Selects) -> bool {
-    let by = |operator: &'static str| of_key.iter().filter(move |r| r.operator() == operator);
-    let required = by("In").next().is_some()
-        || by("Exists").next().is_some()
-        // Every namespace carries its name.
-        || (selects == Selects::Namespaces && of_key[0].key().as_str() == METADATA_NAME);
-    if by("DoesNotExist").next().is_some() {
-        return !required;
-    }
-    let has = |requirement: &Requirement, value: &LabelValue| requirement.values().any(|v| v == value);
-    match by("In").next() {
-        None => true,
-        Some(first) => first.values().any(|value| {
-            by("In").all(|other| has(other, value)) && !by("NotIn").any(|other| has(other, value))
-        }),
-    }
+    let all: Vec<_> = selector.requirements().collect();
+    let by_key = all.chunk_by(|a, b| a.key() == b.key());
+    let contradict =
+        |of_key: &&[&Requirement]| LabelSelector::new(of_key.iter().copied().cloned()).is_contradictory(of);
+    by_key.into_iter().find(contradict).map(<[_]>::to_vec)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-use netpol_policy::model::{Direction, Peer, PodNamespaces};
+use netpol_policy::model::{Direction, Labelled, Peer, PodNamespaces};
 use netpol_policy::span::Span;
 
-use super::selectors::{self, Selects};
+use super::selectors;
 use crate::context::{Context, PeerAt, Reporter};
 use crate::rule::rule;
 use crate::words;
@@ -55,7 +55,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         let matched = cx.index.pods_of(namespaces, &policy.name.namespace, pods).map(|mut pods| pods.next());
         if !matches!(matched, Some(None))
             || (told && super::split_peer_selectors::explains(cx, &at))
-            || selectors::explained(cx, pods, Selects::Pods)
+            || selectors::explained(cx, pods, Labelled::Pod)
         {
             continue;
         }

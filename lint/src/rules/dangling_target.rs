@@ -1,6 +1,6 @@
-use netpol_policy::model::PodNamespaces;
+use netpol_policy::model::{Labelled, PodNamespaces};
 
-use super::selectors::{self, Selects};
+use super::selectors;
 use crate::context::{Context, Reporter};
 use crate::rule::rule;
 use crate::words;
@@ -45,7 +45,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     if selector.is_everything()
         || !cx.index.knows_workloads_of(namespace)
         || cx.index.pods(namespace, selector).next().is_some()
-        || selectors::explained(cx, selector, Selects::Pods)
+        || selectors::explained(cx, selector, Labelled::Pod)
         || cx.settings.may_match_external_pods(cx.index, &PodNamespaces::Own, namespace, selector)
     {
         return;

@@ -1,8 +1,12 @@
+use std::num::NonZeroU16;
+
+use netpol_policy::cover::{Cover, ports_cover};
 use netpol_policy::model::{
-    Direction, NetworkPolicy, Peer, Peers, PodNamespaces, PortMatch, Ports, Protocol,
+    Direction, NetworkPolicy, Peer, Peers, PodNamespaces, PortMatch, Ports, Protocol, Rule,
 };
 use netpol_policy::source::{Item, PortSource};
 
+use super::place::rule_mut;
 use crate::context::{Context, Reporter, RuleAt};
 use crate::edits::insert_after;
 use crate::finding::Fix;
@@ -96,52 +100,38 @@ fn place<'a>(
     Some((at, index, at.rule.ports.value()?.items.get(index)?))
 }
 
-/// Whether this policy, or another one that selects these pods, opens DNS over a protocol to the same peers.
+/// Whether this policy, or another one that selects these pods, opens DNS over a protocol: to anyone by the port's
+/// number or name, or with other ports to the same peers.
 fn opened_otherwise(cx: &Context<'_>, model: &NetworkPolicy, at: RuleAt<'_>, protocol: Protocol) -> bool {
-    let peers = model.rules(at.direction).and_then(|rules| rules.get(at.index)).map(|rule| &rule.peers);
-    let opens = |policy: &NetworkPolicy| {
-        let mut rules = policy.rules(at.direction).into_iter().flatten();
-        rules.any(|rule| match opens_dns(&rule.ports, protocol) {
-            Opens::No => false,
-            Opens::OnPurpose => true,
-            // All ports of some peers say nothing of DNS unless the peers are those that answer it.
-            Opens::Too => rule.peers == Peers::All || Some(&rule.peers) == peers || is_wide(&rule.peers),
-        })
+    let rule = model.rules(at.direction).and_then(|rules| rules.get(at.index));
+    let (Some(rule), Some(dns)) = (rule, NonZeroU16::new(DNS)) else { return true };
+    let ports = Ports::Only(vec![PortMatch::number(protocol, dns)]);
+    let wanted = Rule { peers: rule.peers.clone(), ports };
+    let cover = Cover::new(cx.written_namespace());
+    let opens = |rule: &Rule| {
+        names_dns(&rule.ports, protocol)
+            || cover.rule(rule, &wanted)
+            // All pods are not all addresses and the reverse, but whoever opens either forgot nothing.
+            || (is_wide(&rule.peers) && ports_cover([&rule.ports], &wanted.ports))
     };
-    opens(model) || cx.index.policies_covering(model).any(opens)
+    let others = cx.index.policies_covering(model).filter(|other| other.name != model.name);
+    std::iter::once(model)
+        .chain(others)
+        .any(|policy| policy.rules(at.direction).into_iter().flatten().any(opens))
 }
 
-/// How ports let DNS through.
-#[derive(PartialEq)]
-enum Opens {
-    No,
-    /// With everything else.
-    Too,
-    /// By its number or its name.
-    OnPurpose,
-}
-
-fn opens_dns(ports: &Ports, protocol: Protocol) -> Opens {
-    let opens = |port: &PortMatch| match port {
-        _ if port.protocol() != protocol => Opens::No,
-        PortMatch::Named(_, name) if name.as_str().contains("dns") || name.as_str() == "domain" => {
-            Opens::OnPurpose
+/// Whether a protocol's port 53 is among some ports, by its number or a usual name.
+fn names_dns(ports: &Ports, protocol: Protocol) -> bool {
+    ports.items().iter().any(|port| match port {
+        PortMatch::Named(of, name) => {
+            *of == protocol && (name.as_str().contains("dns") || name.as_str() == "domain")
         }
-        PortMatch::Range(_, first, last) if first.get() == DNS && last.get() == DNS => Opens::OnPurpose,
-        PortMatch::Range(_, first, last) if (first.get()..=last.get()).contains(&DNS) => Opens::Too,
-        PortMatch::Every(_) => Opens::Too,
-        _ => Opens::No,
-    };
-    let found = ports.items().iter().map(opens);
-    match ports {
-        Ports::All => Opens::Too,
-        Ports::Only(_) => {
-            found.max_by_key(|opens| (*opens != Opens::No, *opens == Opens::OnPurpose)).unwrap_or(Opens::No)
-        }
-    }
+        PortMatch::Range(of, first, last) => *of == protocol && first == last && first.get() == DNS,
+        PortMatch::Every(_) => false,
+    })
 }
 
-/// Whether every pod of the cluster is among the peers.
+/// Whether all pods or all addresses of a family are among the peers.
 fn is_wide(peers: &Peers) -> bool {
     peers.items().iter().any(|peer| match peer {
         Peer::Pods { namespaces: PodNamespaces::Selected(namespaces), pods } => {
@@ -189,12 +179,8 @@ fn with_port(
     protocol: Protocol,
 ) -> Option<NetworkPolicy> {
     let mut policy = model.clone();
-    let rules = match at.direction {
-        Direction::Ingress => policy.ingress.as_mut()?,
-        Direction::Egress => policy.egress.as_mut()?,
-    };
-    let Ports::Only(ports) = &mut rules.get_mut(at.index)?.ports else { return None };
-    let dns = std::num::NonZeroU16::new(DNS)?;
+    let Ports::Only(ports) = &mut rule_mut(&mut policy, &at)?.ports else { return None };
+    let dns = NonZeroU16::new(DNS)?;
     ports.insert(index + 1, PortMatch::number(protocol, dns));
     Some(policy)
 }

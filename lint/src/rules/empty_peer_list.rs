@@ -1,6 +1,6 @@
 use netpol_policy::model::Direction;
-use netpol_policy::source::Slot;
 
+use super::unknown_field;
 use crate::context::{Context, Reporter};
 use crate::rule::rule;
 
@@ -44,11 +44,10 @@ rule! {
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     for at in cx.effective_rules() {
-        let empty = match &at.rule.peers {
-            Slot::Null(_) => true,
-            slot => slot.value().is_some_and(|list| list.items.is_empty()),
-        };
-        let Some(span) = at.rule.peers.whole().filter(|_| empty) else { continue };
+        if !unknown_field::is_empty(&at.rule.peers) || unknown_field::emptied_peers(cx, at.rule) {
+            continue;
+        }
+        let Some(span) = at.rule.peers.whole() else { continue };
         let field = at.direction.peer_field();
         let (who, effect) = match at.direction {
             Direction::Ingress => ("everyone may connect", "allow nobody"),
@@ -71,7 +70,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{clean, findings};
+    use crate::rules::testing::{clean, default_codes, findings};
 
     #[test]
     fn fails() {
@@ -85,6 +84,13 @@ egress:
         6:14 error spec.ingress[0].from: `from` is empty, which means no restriction: everyone may connect on every port
         8:5 error spec.egress[0].to: `to` is empty, which means no restriction: every destination is open on the ports listed
         ");
+    }
+
+    #[test]
+    fn a_peer_at_the_wrong_depth_is_told_once() {
+        let text = "podSelector: {}\npolicyTypes: [Ingress]\ningress:\n- from:\n  podSelector: {matchLabels: {a: b}}\n";
+        assert_eq!(default_codes(text), ["NP002"]);
+        assert!(findings("NP002", text).contains("without it the rule allows everyone on every port"));
     }
 
     #[test]

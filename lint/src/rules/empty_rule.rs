@@ -1,11 +1,12 @@
 use netpol_policy::model::Direction;
+use netpol_policy::source::RuleSource;
 
 use crate::context::{Context, Reporter};
 use crate::rule::rule;
 
 rule! {
     /// ## What it does
-    /// Finds rules without any field: `- {}`.
+    /// Finds rules without any field: `- {}`. Beside other rules NP114 speaks of them.
     ///
     /// ## Why it matters
     /// An empty rule allows all traffic of its direction, whatever the other rules and policies say. That is the way to
@@ -44,12 +45,7 @@ rule! {
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     for at in cx.effective_rules() {
-        let rule = at.rule;
-        let empty = rule.peers.is_absent()
-            && rule.ports.is_absent()
-            && rule.wrong_peers.is_none()
-            && rule.stray.is_empty();
-        if !empty {
+        if !is_empty(at.rule) || super::allow_all_beside_narrow_rules::explains(cx, at) {
             continue;
         }
         let effect = match at.direction {
@@ -64,6 +60,11 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         .label("allows everything")
         .help(format!("to deny all {} write `{}: []`", at.direction, at.direction));
     }
+}
+
+/// Whether nothing at all is written in a rule.
+pub(super) fn is_empty(rule: &RuleSource) -> bool {
+    rule.peers.is_absent() && rule.ports.is_absent() && rule.wrong_peers.is_none() && rule.stray.is_empty()
 }
 
 #[cfg(test)]

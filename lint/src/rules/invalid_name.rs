@@ -46,7 +46,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{clean, findings};
+    use crate::rules::testing::{clean, default_codes, findings};
 
     #[test]
     fn fails() {
@@ -62,6 +62,16 @@ metadata: {name: My_Policy, namespace: a.b}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 "), @"2:7 error metadata.name: the object has no name");
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_told_once() {
+        for name in ["y", "12", "[a]"] {
+            let text = format!(
+                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}}}\nspec: {{podSelector: {{}}, policyTypes: [Ingress]}}\n"
+            );
+            assert_eq!(default_codes(&text), ["NP014"], "{name}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Where selectors stand, and what they may have meant.
 
-use netpol_policy::model::{LabelSelector, LabelValue, Pod};
+use netpol_policy::model::{Direction, LabelSelector, LabelValue, NetworkPolicy, Peer, Peers, Pod, Rule};
 use netpol_policy::source::{self, Field, SelectorSource, Slot};
 use netpol_policy::span::Span;
 
-use crate::context::Context;
+use crate::context::{Context, PeerAt, RuleAt};
 use crate::finding::Finding;
 
 /// The labels of a selector that asks for labels only, else the whole selector.
@@ -67,5 +67,22 @@ impl Hint<'_> {
         if let Some(pod) = self.pod {
             finding.at_workload(cx, pod, "its pods have that label");
         }
+    }
+}
+
+/// A rule in the meaning of its policy.
+pub(super) fn rule_mut<'m>(policy: &'m mut NetworkPolicy, at: &RuleAt<'_>) -> Option<&'m mut Rule> {
+    let rules = match at.direction {
+        Direction::Ingress => policy.ingress.as_mut()?,
+        Direction::Egress => policy.egress.as_mut()?,
+    };
+    rules.get_mut(at.index)
+}
+
+/// A peer in the meaning of its policy.
+pub(super) fn peer_mut<'m>(policy: &'m mut NetworkPolicy, at: &PeerAt<'_>) -> Option<&'m mut Peer> {
+    match &mut rule_mut(policy, &at.rule)?.peers {
+        Peers::Only(peers) => peers.get_mut(at.index),
+        Peers::All => None,
     }
 }

@@ -1,24 +1,17 @@
 //! Every selector of a policy with its place.
 
-use netpol_policy::model::LabelSelector;
+use netpol_policy::model::{LabelSelector, Labelled};
 use netpol_policy::source::{Field, SelectorSource};
 use netpol_policy::span::Span;
 
-use super::contradictory_selector;
+use super::{contradictory_selector, namespace_label_on_pods};
 use crate::context::{Context, PeerAt};
-
-/// What a selector is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Selects {
-    Pods,
-    Namespaces,
-}
 
 /// A selector with its place.
 #[derive(Clone, Copy)]
 pub(super) struct SelectorAt<'a> {
     /// What it is about.
-    pub(super) selects: Selects,
+    pub(super) of: Labelled,
     /// The field that it is the value of.
     pub(super) field: &'a Field<SelectorSource>,
     /// The peer that it belongs to; `None` for that of the policy.
@@ -28,18 +21,22 @@ pub(super) struct SelectorAt<'a> {
 /// The policy's own selector, and those of all peers that have an effect.
 pub(super) fn all<'a>(cx: &Context<'a>) -> impl Iterator<Item = SelectorAt<'a>> + use<'a> {
     let own = cx.spec().and_then(|spec| spec.pod_selector.present());
-    let own = own.map(|field| SelectorAt { selects: Selects::Pods, field, peer: None });
+    let own = own.map(|field| SelectorAt { of: Labelled::Pod, field, peer: None });
     own.into_iter().chain(cx.effective_peers().flat_map(|at| {
-        let of = |selects, field| SelectorAt { selects, field, peer: Some(at) };
-        let namespaces = at.peer.namespace_selector.present().map(|f| of(Selects::Namespaces, f));
-        let pods = at.peer.pod_selector.present().map(|f| of(Selects::Pods, f));
+        let select = |of, field| SelectorAt { of, field, peer: Some(at) };
+        let namespaces = at.peer.namespace_selector.present().map(|f| select(Labelled::Namespace, f));
+        let pods = at.peer.pod_selector.present().map(|f| select(Labelled::Pod, f));
         [namespaces, pods].into_iter().flatten()
     }))
 }
 
 /// Whether a rule about selectors alone says why this one matches nothing, so that others needn't.
-pub(super) fn explained(cx: &Context<'_>, selector: &LabelSelector, selects: Selects) -> bool {
-    contradictory_selector::explains(cx, selector, selects)
+pub(super) fn explained(cx: &Context<'_>, selector: &LabelSelector, of: Labelled) -> bool {
+    let contradictory = cx.selection.contains(&contradictory_selector::RULE) && selector.is_contradictory(of);
+    let misplaced = cx.selection.contains(&namespace_label_on_pods::RULE)
+        && of == Labelled::Pod
+        && namespace_label_on_pods::is_misplaced(selector);
+    contradictory || misplaced
 }
 
 impl SelectorAt<'_> {
@@ -51,10 +48,28 @@ impl SelectorAt<'_> {
 
     /// The field that it stands in.
     pub(super) fn field_name(&self) -> &'static str {
-        match self.selects {
-            Selects::Pods => "podSelector",
-            Selects::Namespaces => "namespaceSelector",
+        match self.of {
+            Labelled::Pod => "podSelector",
+            Labelled::Namespace => "namespaceSelector",
         }
+    }
+
+    /// Some of its text also serves other places: it can't be edited.
+    pub(super) fn is_shared(&self, cx: &Context<'_>) -> bool {
+        let of_peer = |at: PeerAt<'_>| {
+            at.rule.shared || at.item.shared || at.rule.rule.peers.present().is_some_and(|list| list.shared)
+        };
+        let selector = &self.field.value;
+        self.field.shared
+            || selector.match_labels.present().is_some_and(|labels| labels.shared)
+            || selector
+                .match_expressions
+                .present()
+                .is_some_and(|list| list.shared || list.value.items.iter().any(|item| item.shared))
+            || match self.peer {
+                Some(at) => of_peer(at),
+                None => cx.policy.spec.present().is_some_and(|spec| spec.shared),
+            }
     }
 
     /// Where a label's key is written, in `matchLabels` and in `matchExpressions`.

@@ -30,6 +30,12 @@ pub(crate) fn clean(code: &str, text: &str) {
     assert_eq!(findings(code, text), "");
 }
 
+/// The codes of what the default rules find.
+pub(crate) fn default_codes(text: &str) -> Vec<&'static str> {
+    let report = check_text("test.yaml", &whole(text), &Settings::default());
+    report.findings.iter().map(|finding| finding.rule.code).collect()
+}
+
 /// The text after the fixes of one rule, or why they were refused. Fixing again changes nothing.
 pub(crate) fn fixed(code: &str, text: &str) -> String {
     let fixed = fix(code, &whole(text));

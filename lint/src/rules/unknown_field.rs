@@ -1,5 +1,5 @@
 use netpol_policy::model::Direction;
-use netpol_policy::source::{self, ProblemKind, SelectorSource, Slot, StrayField};
+use netpol_policy::source::{self, List, ProblemKind, RuleSource, SelectorSource, Slot, StrayField};
 use netpol_policy::span::Span;
 
 use crate::context::{Context, Reporter, RuleAt};
@@ -77,7 +77,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 fn emptied_rule<'a>(cx: &Context<'a>, key: Span) -> Option<RuleAt<'a>> {
     cx.effective_rules().find(|at| {
         at.rule.stray.iter().any(|field| field.key.span == key)
-            && (at.rule.peers.is_absent() || at.rule.ports.is_absent())
+            && (is_empty(&at.rule.peers) || is_empty(&at.rule.ports))
     })
 }
 
@@ -107,9 +107,28 @@ fn emptied_selector(cx: &Context<'_>, key: Span) -> Option<&'static str> {
     })
 }
 
+/// Whether a list is not there, null or empty, which all mean no restriction.
+pub(super) fn is_empty<T>(slot: &Slot<List<T>>) -> bool {
+    slot.value().is_none_or(|list| list.items.is_empty()) && !matches!(slot, Slot::Wrong(_))
+}
+
+/// Whether the peers of a rule stand beside their list instead of in it, which this rule reports.
+pub(super) fn emptied_peers(cx: &Context<'_>, rule: &RuleSource) -> bool {
+    has_stray(cx, rule, &["podSelector", "namespaceSelector", "ipBlock"])
+}
+
+/// Whether the ports of a rule stand beside their list instead of in it, which this rule reports.
+pub(super) fn emptied_ports(cx: &Context<'_>, rule: &RuleSource) -> bool {
+    has_stray(cx, rule, &["port", "protocol", "endPort"])
+}
+
+fn has_stray(cx: &Context<'_>, rule: &RuleSource, names: &[&str]) -> bool {
+    cx.selection.contains(&RULE) && rule.stray.iter().any(|field| names.contains(&&*field.key.value))
+}
+
 /// What a rule allows with the fields that the API server keeps.
 pub(super) fn opened(at: RuleAt<'_>) -> &'static str {
-    match (at.rule.peers.is_absent(), at.rule.ports.is_absent(), at.direction) {
+    match (is_empty(&at.rule.peers), is_empty(&at.rule.ports), at.direction) {
         (true, true, Direction::Ingress) => "everyone on every port",
         (true, true, Direction::Egress) => "every destination on every port",
         (true, false, Direction::Ingress) => "everyone on these ports",
@@ -143,6 +162,9 @@ fn other_place(owner: &str, word: &str) -> Option<String> {
         ("spec", "to") => "write it in an item of `egress`: `- to:`".to_owned(),
         ("ingress" | "egress", "podSelector" | "namespaceSelector" | "ipBlock") => {
             format!("indent it and begin an item of `{peers}` with it: `- {word}:`")
+        }
+        ("ingress" | "egress", "protocol" | "endPort") => {
+            "indent it, so that it belongs to an item of `ports`".to_owned()
         }
         ("from" | "to", "ports") => format!("indent it less, so that it stands beside `{owner}`"),
         ("from" | "to", "matchLabels" | "matchExpressions") => {

@@ -69,10 +69,13 @@ pub(in crate::source) fn metadata(
         fields.stray.into_iter().filter(|entry| !OTHERS.contains(&entry.key.key_text().as_ref())).collect();
     context.stray(&stray, &path, "metadata", &FIELDS);
 
+    let written = present(name).or(present(generate)).is_some();
     let name = context.text_field(name, &path.field("name"));
     let generate = context.text_field(generate, &path.field("generateName"));
     metadata.name = match name.as_ref().or(generate.as_ref()) {
         Some(name) if !name.value.is_empty() => name.value.clone(),
+        // That it is no text was told.
+        None if written => Box::default(),
         _ => {
             missing_name(context, entry.map_or(object, |entry| entry.key.span()), &path);
             Box::default()
