@@ -12,6 +12,7 @@ use crate::finding::{Edit, Finding};
 use crate::fix::{apply, prove};
 use crate::index::Index;
 use crate::places::Places;
+use crate::policies::Policies;
 use crate::rule::Check;
 use crate::rules::unused_suppression;
 use crate::settings::Settings;
@@ -34,9 +35,7 @@ pub fn add_ignores(
     settings: &Settings,
     reason: Option<&str>,
 ) -> WithIgnores {
-    let places = Places::default();
-    let checker = Checker { index, settings, places: &places };
-    let mut writer = Writer { file: file.reread(file.text.to_string()), checker, reason };
+    let mut writer = Writer { file: file.reread(file.text.to_string()), index, settings, reason };
     let before = writer.find(&writer.file).len();
     // What isn't UTF-8 has lost bytes when it was read, and is not written.
     let is_whole = file.manifest.errors.is_empty() || !file.text.contains(char::REPLACEMENT_CHARACTER);
@@ -75,7 +74,8 @@ struct Addition {
 
 struct Writer<'a> {
     file: SourceFile,
-    checker: Checker<'a>,
+    index: &'a Index<'a>,
+    settings: &'a Settings,
     reason: Option<&'a str>,
 }
 
@@ -149,7 +149,11 @@ impl Writer<'_> {
 
     /// What is found in a file, in order, except for what is said about suppressions.
     fn find(&self, file: &SourceFile) -> Vec<Finding> {
-        let mut findings = self.checker.file(0, file).findings;
+        let Self { index, settings, .. } = self;
+        let places = Places::default();
+        let policies = Policies::new(std::slice::from_ref(file), Some(index.cluster()));
+        let checker = Checker { index, settings, places: &places, policies: &policies };
+        let mut findings = checker.file(0, file).findings;
         findings.retain(|finding| *finding.rule != unused_suppression::RULE);
         findings.sort_by(order);
         findings.dedup_by(|b, a| is_same(a, b));
