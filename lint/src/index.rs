@@ -28,6 +28,8 @@ pub struct Index<'c> {
     by_pod_label: Arc<HashMap<(&'c str, &'c str), Vec<&'c str>>>,
     /// Many policies ask about the same pods.
     listening: Arc<Mutex<HashMap<Selected, Option<Arc<Listening>>>>>,
+    /// The namespaces that have pods on the network of their node.
+    on_nodes: Arc<[&'c str]>,
     policies: Arc<Policies<'c>>,
     /// Policies that take the place of those of the same names.
     newer: Policies<'c>,
@@ -73,6 +75,8 @@ impl<'c> Index<'c> {
                 namespace.add_service(service);
             }
         }
+        let on_nodes = namespaces.iter().filter(|(_, namespace)| !namespace.host_network.is_empty());
+        let on_nodes = on_nodes.map(|(name, _)| *name).collect();
         let policies = Arc::new(Policies::new(&cluster.policies));
         let (newer, replaced) = (Policies::default(), HashSet::new());
         Self {
@@ -81,6 +85,7 @@ impl<'c> Index<'c> {
             by_namespace_label: Arc::new(by_namespace_label),
             by_pod_label: Arc::new(by_pod_label),
             listening: Arc::default(),
+            on_nodes,
             policies,
             newer,
             replaced,
@@ -105,6 +110,7 @@ impl<'c> Index<'c> {
             by_namespace_label: self.by_namespace_label.clone(),
             by_pod_label: self.by_pod_label.clone(),
             listening: self.listening.clone(),
+            on_nodes: self.on_nodes.clone(),
             policies: self.policies.clone(),
             replaced: replaced.collect(),
             newer: Policies::new(policies),
@@ -205,6 +211,22 @@ impl<'c> Index<'c> {
             .into_iter()
             .flat_map(|namespace| namespace.host_network.iter().copied())
             .filter(|pod| selector.matches(&pod.labels))
+    }
+
+    /// The pods on their node's network that a peer would mean if it could, as far as their namespaces are known.
+    /// `own` is the namespace of the policy.
+    pub fn host_network_pods_of<'i>(
+        &'i self,
+        namespaces: &'i PodNamespaces,
+        own: &'i str,
+        pods: &'i LabelSelector,
+    ) -> impl Iterator<Item = &'c Pod> + use<'i, 'c> {
+        let meant = move |name: &str| match namespaces {
+            PodNamespaces::Own => name == own,
+            PodNamespaces::Selected(selector) => self.namespace_surely_matches(name, selector),
+        };
+        let with_some = self.on_nodes.iter().copied().filter(move |name| meant(name));
+        with_some.flat_map(|name| self.host_network_pods(name, pods))
     }
 
     /// The namespaces that a selector matches.

@@ -42,6 +42,9 @@ pub static RULES: &[&Rule] = &[
     &r::world_open_ingress::RULE,
     &r::dangling_target::RULE,
     &r::dangling_peer::RULE,
+    &r::targets_host_network::RULE,
+    &r::peer_is_host_network::RULE,
+    &r::default_deny_voided::RULE,
     &r::unused_suppression::RULE,
 ];
 

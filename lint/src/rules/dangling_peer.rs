@@ -56,6 +56,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         if !matches!(matched, Some(None))
             || (told && super::split_peer_selectors::explains(cx, &at))
             || selectors::explained(cx, pods, Labelled::Pod)
+            || super::peer_is_host_network::explains(cx, &at, peer)
         {
             continue;
         }

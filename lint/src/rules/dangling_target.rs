@@ -46,6 +46,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         || !cx.index.knows_workloads_of(namespace)
         || cx.index.pods(namespace, selector).next().is_some()
         || selectors::explained(cx, selector, Labelled::Pod)
+        || super::targets_host_network::explains(cx)
         || cx.settings.may_match_external_pods(cx.index, &PodNamespaces::Own, namespace, selector)
     {
         return;
