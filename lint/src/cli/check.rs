@@ -6,7 +6,7 @@ mod format;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use self::change::{Change, Changer};
+use self::change::Change;
 use super::{Outcome, Terminal, complain};
 use crate::check::{Report, check};
 use crate::finding::{Applicability, Severity};
@@ -102,16 +102,15 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     let change = args.change();
     if let Some(change) = change {
         let index = Index::new(&cluster);
-        let changer = Changer { change, index: &index, settings: &settings };
+        let changed = change.of(&mut files, &index, &settings)?;
         if args.diff {
-            let outcome = changer.diff(&files, terminal)?;
-            return Ok(match outcome {
+            return Ok(match change::diff(&changed, &files, terminal)? {
                 _ if !complete => Outcome::Incomplete,
                 _ if args.exit_zero => Outcome::Clean,
                 outcome => outcome,
             });
         }
-        complete &= changer.write(&mut files, stdin)?;
+        complete &= change.write(changed, &mut files, stdin)?;
         // Policies mean something else now.
         cluster = input::surroundings(&files);
     }
@@ -154,7 +153,8 @@ impl Args {
     /// What to do to files, if anything.
     fn change(&self) -> Option<Change<'_>> {
         if let Some(reason) = &self.add_ignores {
-            return Some(Change::AddIgnores(Some(&**reason).filter(|reason| !reason.is_empty())));
+            let reason = Some(&**reason).filter(|reason| !reason.is_empty());
+            return Some(Change::AddIgnores { reason });
         }
         let up_to = if self.unsafe_fixes { Applicability::Unsafe } else { Applicability::Safe };
         (self.fix || self.diff).then_some(Change::Fix(up_to))

@@ -5,17 +5,13 @@ mod annotation;
 use netpol_policy::span::Span;
 
 use super::{Extent, Kind, MARK, Suppression, Suppressions};
-use crate::check::{Checker, is_same, order};
+use crate::check::Report;
 use crate::edits::newline;
 use crate::file::SourceFile;
 use crate::finding::{Edit, Finding};
 use crate::fix::{apply, prove};
-use crate::index::Index;
-use crate::places::Places;
-use crate::policies::Policies;
 use crate::rule::Check;
 use crate::rules::unused_suppression;
-use crate::settings::Settings;
 
 /// A file with suppressions added.
 #[derive(Debug)]
@@ -26,17 +22,18 @@ pub struct WithIgnores {
     pub added: usize,
 }
 
-/// Suppresses everything that is found in a file: by a comment at the end of its line, on the line above where that
+/// Suppresses what was found in a file of a report: by a comment at the end of its line, on the line above where that
 /// can't be, or by an annotation of the object where comments can't be, as in JSON. Nothing else changes. What there is
-/// no way for is still found afterwards. The reason is one line. `index` knows the file's own objects too.
-pub fn add_ignores(
-    file: &SourceFile,
-    index: &Index<'_>,
-    settings: &Settings,
-    reason: Option<&str>,
-) -> WithIgnores {
-    let mut writer = Writer { file: file.reread(file.text.to_string()), index, settings, reason };
-    let before = writer.find(&writer.file).len();
+/// no way for stays as it is; findings about suppressions are not suppressed. The reason is one line.
+pub fn add_ignores(report: &Report, file: usize, reason: Option<&str>) -> WithIgnores {
+    let first = report.findings.partition_point(|finding| finding.place.file < file);
+    let after = report.findings.partition_point(|finding| finding.place.file <= file);
+    let findings = report.findings[first..after].iter();
+    let findings: Vec<_> =
+        findings.filter(|finding| *finding.rule != unused_suppression::RULE).cloned().collect();
+    let before = findings.len();
+    let file = &report.files[file];
+    let mut writer = Writer { file: file.reread(file.text.to_string()), findings, reason };
     // What isn't UTF-8 has lost bytes when it was read, and is not written.
     let is_whole = file.manifest.errors.is_empty() || !file.text.contains(char::REPLACEMENT_CHARACTER);
     if before > 0 && is_whole {
@@ -49,8 +46,7 @@ pub fn add_ignores(
             writer.suppress(*way);
         }
     }
-    let added = before - writer.find(&writer.file).len();
-    WithIgnores { file: writer.file, added }
+    WithIgnores { added: before - writer.findings.len(), file: writer.file }
 }
 
 /// How to suppress findings.
@@ -74,19 +70,18 @@ struct Addition {
 
 struct Writer<'a> {
     file: SourceFile,
-    index: &'a Index<'a>,
-    settings: &'a Settings,
+    /// What is not suppressed yet, in order, with places in the file as it is.
+    findings: Vec<Finding>,
     reason: Option<&'a str>,
 }
 
 impl Writer<'_> {
     /// Suppresses in one way as much as can be.
     fn suppress(&mut self, way: Way) {
-        let findings = self.find(&self.file);
         let mut additions = Vec::new();
         let mut next = 0;
-        while next < findings.len() {
-            match self.addition(way, &findings[next..]) {
+        while next < self.findings.len() {
+            match self.addition(way, &self.findings[next..]) {
                 Some(addition) => {
                     next += addition.count;
                     additions.push(addition);
@@ -95,7 +90,7 @@ impl Writer<'_> {
             }
         }
         additions.sort_by_key(|addition| addition.edit.span);
-        self.settle(&additions, findings.len());
+        self.settle(&additions);
     }
 
     /// Suppresses some findings, from the first; `None` when this is no way for the first.
@@ -108,26 +103,24 @@ impl Writer<'_> {
         }
     }
 
-    /// Applies as many additions as work, given how many findings there are; returns how many there are then.
-    fn settle(&mut self, additions: &[Addition], found: usize) -> usize {
+    /// Applies as many additions as work.
+    fn settle(&mut self, additions: &[Addition]) {
         if additions.is_empty() {
-            return found;
+            return;
         }
-        if let Some((file, left)) = self.attempt(additions, found) {
+        if let Some((file, left)) = self.attempt(additions) {
             self.file = file;
-            return left;
+            self.findings = left;
+        } else if additions.len() > 1 {
+            // The second first: what the others are for stays where it is.
+            let (first, second) = additions.split_at(additions.len() / 2);
+            self.settle(second);
+            self.settle(first);
         }
-        if additions.len() == 1 {
-            return found;
-        }
-        // The second first: what the others are for stays where it is.
-        let (first, second) = additions.split_at(additions.len() / 2);
-        let found = self.settle(second, found);
-        self.settle(first, found)
     }
 
-    /// The file with some additions, when they do nothing but suppress what they are for.
-    fn attempt(&self, additions: &[Addition], found: usize) -> Option<(SourceFile, usize)> {
+    /// The file with some additions and what is still found then, when they do nothing but suppress what they are for.
+    fn attempt(&self, additions: &[Addition]) -> Option<(SourceFile, Vec<Finding>)> {
         let text = apply(&self.file.text, additions.iter().map(|addition| &addition.edit))?;
         let after = self.file.reread(text);
         prove(&self.file, &after, &[]).ok()?;
@@ -142,22 +135,35 @@ impl Writer<'_> {
                 return None;
             }
         }
-        let left = self.find(&after).len();
+        let left = self.left(&after, additions)?;
         let wanted: usize = additions.iter().map(|addition| addition.count).sum();
-        (left + wanted <= found).then_some((after, left))
+        (left.len() + wanted <= self.findings.len()).then_some((after, left))
     }
 
-    /// What is found in a file, in order, except for what is said about suppressions.
-    fn find(&self, file: &SourceFile) -> Vec<Finding> {
-        let Self { index, settings, .. } = self;
-        let places = Places::default();
-        let policies = Policies::new(std::slice::from_ref(file), Some(index.cluster()));
-        let checker = Checker { index, settings, places: &places, policies: &policies };
-        let mut findings = checker.file(0, file).findings;
-        findings.retain(|finding| *finding.rule != unused_suppression::RULE);
-        findings.sort_by(order);
-        findings.dedup_by(|b, a| is_same(a, b));
-        findings
+    /// What is not suppressed with some additions, which are sorted.
+    fn left(&self, after: &SourceFile, additions: &[Addition]) -> Option<Vec<Finding>> {
+        let mut suppressions = Suppressions::of(after)?;
+        let mut shifts = Vec::with_capacity(additions.len());
+        let mut total = 0;
+        for addition in additions {
+            total += addition.edit.text.len() as u32;
+            shifts.push(total);
+        }
+        let moved = |at: u32| {
+            let before = additions.partition_point(|addition| addition.edit.span.start <= at);
+            at + before.checked_sub(1).map_or(0, |last| shifts[last])
+        };
+        let mut left = Vec::new();
+        for finding in &self.findings {
+            let mut finding = finding.clone();
+            let Span { start, end } = finding.place.span;
+            finding.place.span = Span::new(moved(start), moved(end));
+            let policy = annotation::policy_of(after, &finding).map(|policy| policy.span);
+            if suppressions.take(after, policy, &finding).is_none() {
+                left.push(finding);
+            }
+        }
+        Some(left)
     }
 
     fn line(&self, finding: &Finding) -> u32 {

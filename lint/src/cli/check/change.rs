@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use crate::check::check;
 use crate::cli::{Outcome, Terminal, complain};
 use crate::file::SourceFile;
 use crate::finding::Applicability;
@@ -18,80 +19,101 @@ use crate::suppress::add::{WithIgnores, add_ignores};
 pub(super) enum Change<'a> {
     /// Apply fixes up to an applicability.
     Fix(Applicability),
-    /// Suppress what is found, for a reason.
-    AddIgnores(Option<&'a str>),
+    /// Suppress what is found.
+    AddIgnores {
+        /// Why.
+        reason: Option<&'a str>,
+    },
 }
 
-/// What it is done by.
-#[derive(Clone, Copy)]
-pub(super) struct Changer<'a> {
-    pub(super) change: Change<'a>,
-    pub(super) index: &'a Index<'a>,
-    pub(super) settings: &'a Settings,
+/// A file as it should be.
+pub(super) struct Changed {
+    /// Its index.
+    number: usize,
+    after: SourceFile,
+    /// How many findings that is about.
+    findings: usize,
 }
 
-impl Changer<'_> {
-    /// Changes files in place; standard input comes out changed. Files that can't be written stay as they are; returns
-    /// whether there was none.
-    pub(super) fn write(self, files: &mut [SourceFile], stdin: Option<&str>) -> anyhow::Result<bool> {
-        let (mut findings, mut changed, mut complete) = (0, 0, true);
-        for file in files.iter_mut().filter(|file| !file.context) {
-            let (after, count) = self.changed(file)?;
-            if stdin == Some(&*file.name) {
-                io::stdout().lock().write_all(after.text.as_bytes())?;
-            } else if after.text != file.text
-                && let Err(error) = fix::write(Path::new(&*file.name), &file.text, &after.text)
+impl Change<'_> {
+    /// What it does to some files: those that change.
+    pub(super) fn of(
+        self,
+        files: &mut Vec<SourceFile>,
+        index: &Index<'_>,
+        settings: &Settings,
+    ) -> io::Result<Vec<Changed>> {
+        let mut changed = Vec::new();
+        match self {
+            Change::Fix(up_to) => {
+                for (number, file) in files.iter().enumerate().filter(|(_, file)| !file.context) {
+                    let FixedFile { file: after, applied, refused } = fix_file(file, index, settings, up_to);
+                    say_refused(file, &refused)?;
+                    changed.push(Changed { number, after, findings: applied.len() });
+                }
+            }
+            Change::AddIgnores { reason } => {
+                let report = check(std::mem::take(files), index, settings);
+                for number in 0..report.files.len() {
+                    let WithIgnores { file: after, added } = add_ignores(&report, number, reason);
+                    changed.push(Changed { number, after, findings: added });
+                }
+                *files = report.files;
+            }
+        }
+        changed.retain(|changed| changed.after.text != files[changed.number].text);
+        Ok(changed)
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Change::Fix(_) => "repaired",
+            Change::AddIgnores { .. } => "suppressed",
+        }
+    }
+
+    /// Writes what changed; standard input comes out changed or not. Files that can't be written stay as they are;
+    /// returns whether there was none.
+    pub(super) fn write(
+        self,
+        changed: Vec<Changed>,
+        files: &mut [SourceFile],
+        stdin: Option<&str>,
+    ) -> anyhow::Result<bool> {
+        let (mut findings, mut count, mut complete) = (0, 0, true);
+        for changed in changed {
+            let file = &mut files[changed.number];
+            if stdin != Some(&*file.name)
+                && let Err(error) = fix::write(Path::new(&*file.name), &file.text, &changed.after.text)
             {
                 complain(&error.into());
                 complete = false;
                 continue;
             }
-            if after.text != file.text {
-                findings += count;
-                changed += 1;
-            }
-            *file = after;
+            findings += changed.findings;
+            count += 1;
+            *file = changed.after;
         }
-        if changed > 0 {
-            let done = match self.change {
-                Change::Fix(_) => "repaired",
-                Change::AddIgnores(_) => "suppressed",
-            };
-            writeln!(io::stderr(), "{done} {} in {}", plural(findings, "finding"), plural(changed, "file"))?;
+        if let Some(file) = files.iter().find(|file| stdin == Some(&*file.name)) {
+            io::stdout().lock().write_all(file.text.as_bytes())?;
+        }
+        if count > 0 {
+            let done = self.done();
+            writeln!(io::stderr(), "{done} {} in {}", plural(findings, "finding"), plural(count, "file"))?;
         }
         Ok(complete)
     }
+}
 
-    /// Shows what [`Self::write`] would change.
-    pub(super) fn diff(self, files: &[SourceFile], terminal: Terminal) -> anyhow::Result<Outcome> {
-        let mut out = BufWriter::new(io::stdout().lock());
-        let mut outcome = Outcome::Clean;
-        for file in files.iter().filter(|file| !file.context) {
-            let (after, _) = self.changed(file)?;
-            if after.text != file.text {
-                outcome = Outcome::Found;
-                write_diff(&file.name, &file.text, &after.text, terminal, &mut out)?;
-            }
-        }
-        out.flush()?;
-        Ok(outcome)
+/// Shows what would change.
+pub(super) fn diff(changed: &[Changed], files: &[SourceFile], terminal: Terminal) -> io::Result<Outcome> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for Changed { number, after, .. } in changed {
+        let before = &files[*number];
+        write_diff(&before.name, &before.text, &after.text, terminal, &mut out)?;
     }
-
-    /// A file as it should be, and how many findings that is about.
-    fn changed(self, file: &SourceFile) -> io::Result<(SourceFile, usize)> {
-        let Self { change, index, settings } = self;
-        match change {
-            Change::Fix(up_to) => {
-                let FixedFile { file: fixed, applied, refused } = fix_file(file, index, settings, up_to);
-                say_refused(file, &refused)?;
-                Ok((fixed, applied.len()))
-            }
-            Change::AddIgnores(reason) => {
-                let WithIgnores { file, added } = add_ignores(file, index, settings, reason);
-                Ok((file, added))
-            }
-        }
-    }
+    out.flush()?;
+    Ok(if changed.is_empty() { Outcome::Clean } else { Outcome::Found })
 }
 
 /// Writes a patch. One that goes to a file is exact; a terminal gets no command from the text.

@@ -21,7 +21,8 @@ pub(super) fn suppression(writer: &Writer<'_>, findings: &[Finding]) -> Option<A
     Some(Addition { edit, count, is_comment: false })
 }
 
-fn policy_of<'f>(file: &'f SourceFile, finding: &Finding) -> Option<&'f PolicySource> {
+/// The policy that a finding is about.
+pub(super) fn policy_of<'f>(file: &'f SourceFile, finding: &Finding) -> Option<&'f PolicySource> {
     if is_unreadable(finding) {
         return None;
     }
