@@ -68,6 +68,11 @@ impl SourceFile {
         })
     }
 
+    /// Where objects go that name no namespace.
+    pub fn default_namespace(&self) -> &str {
+        &self.default_namespace
+    }
+
     /// The namespace of a policy of it: the one written, or where objects go that name none.
     pub fn namespace_of<'a>(&'a self, policy: &'a PolicySource) -> &'a str {
         policy.metadata.namespace.as_ref().map_or(&*self.default_namespace, |name| &name.value)

@@ -42,6 +42,8 @@ pub static RULES: &[&Rule] = &[
     &r::world_open_ingress::RULE,
     &r::dangling_target::RULE,
     &r::dangling_peer::RULE,
+    &r::selects_workload_not_pod::RULE,
+    &r::wrong_namespace::RULE,
     &r::targets_host_network::RULE,
     &r::peer_is_host_network::RULE,
     &r::default_deny_voided::RULE,

@@ -1,8 +1,5 @@
-use netpol_policy::model::{Direction, Labelled, Peer, PodNamespaces};
-use netpol_policy::span::Span;
-
-use super::selectors;
-use crate::context::{Context, PeerAt, Reporter};
+use super::dangling::{self, Cause};
+use crate::context::{Context, Reporter};
 use crate::rule::rule;
 use crate::words;
 
@@ -44,49 +41,17 @@ rule! {
 }
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
-    let Some(policy) = &cx.policy.model else { return };
-    let told = cx.selection.contains(&super::split_peer_selectors::RULE);
-    // The same peer in several rules has one cause.
-    let mut dangling: Vec<(&Peer, PeerAt<'_>, Vec<Span>)> = Vec::new();
-    for at in cx.effective_peers() {
-        let rules = policy.rules(at.rule.direction).unwrap_or_default();
-        let peer = rules.get(at.rule.index).and_then(|rule| rule.peers.items().get(at.index));
-        let Some(peer @ Peer::Pods { namespaces, pods }) = peer else { continue };
-        let matched = cx.index.pods_of(namespaces, &policy.name.namespace, pods).map(|mut pods| pods.next());
-        if !matches!(matched, Some(None))
-            || (told && super::split_peer_selectors::explains(cx, &at))
-            || selectors::explained(cx, pods, Labelled::Pod)
-            || super::peer_is_host_network::explains(cx, &at, peer)
-        {
+    for dangling in dangling::peers(cx) {
+        if !matches!(dangling.cause(cx), Cause::Unknown) {
             continue;
         }
-        if cx.settings.may_match_external_pods(cx.index, namespaces, &policy.name.namespace, pods) {
-            continue;
-        }
-        match dangling.iter_mut().find(|(known, ..)| *known == peer) {
-            Some((_, _, others)) => others.push(at.head(cx.file)),
-            None => dangling.push((peer, at, Vec::new())),
-        }
-    }
-    for (peer, at, others) in dangling {
-        let Peer::Pods { namespaces, pods } = peer else { continue };
-        let own = &*policy.name.namespace;
-        let (place, single) = match namespaces {
-            PodNamespaces::Own => (format!("namespace {own}"), Some(own)),
-            PodNamespaces::Selected(selector) => (words::namespaces(selector), words::only_name(selector)),
-        };
-        let nobody = match at.rule.direction {
-            Direction::Ingress => "nobody",
-            Direction::Egress => "nothing",
-        };
-        let finding = out.report(
-            span(&at),
-            at.path(),
-            format!("no pod of {place} has the labels {pods}: this peer allows {nobody}"),
-        );
+        let (place, single) = dangling.place();
+        let (pods, consequence) = (dangling.pods, dangling.consequence());
+        let message = format!("no pod of {place} has the labels {pods}: {consequence}");
+        let finding = out.report(dangling.span, &*dangling.path, message);
         finding.label("matches no pod");
-        for other in others {
-            finding.near(other, "the same peer");
+        for other in &dangling.again {
+            finding.near(*other, "the same peer");
         }
         if let Some(hint) = single.and_then(|namespace| super::place::hint(cx, namespace, pods)) {
             hint.tell(cx, finding);
@@ -99,14 +64,6 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
                  allow its node's address with an ipBlock"
             ));
         }
-    }
-}
-
-/// The pod selector of a peer, which is what doesn't match.
-fn span(at: &PeerAt<'_>) -> Span {
-    match at.peer.pod_selector.present() {
-        Some(field) => super::place::of_selector(field),
-        None => at.item.span,
     }
 }
 

@@ -1,6 +1,4 @@
-use netpol_policy::model::{Labelled, PodNamespaces};
-
-use super::selectors;
+use super::dangling::{self, Cause};
 use crate::context::{Context, Reporter};
 use crate::rule::rule;
 use crate::words;
@@ -40,25 +38,13 @@ rule! {
 }
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
-    let (Some(policy), Some(spec)) = (&cx.policy.model, cx.spec()) else { return };
-    let (namespace, selector) = (&*policy.name.namespace, &policy.pod_selector);
-    if selector.is_everything()
-        || !cx.index.knows_workloads_of(namespace)
-        || cx.index.pods(namespace, selector).next().is_some()
-        || selectors::explained(cx, selector, Labelled::Pod)
-        || super::targets_host_network::explains(cx)
-        || cx.settings.may_match_external_pods(cx.index, &PodNamespaces::Own, namespace, selector)
-    {
+    let Some(dangling) = dangling::target(cx) else { return };
+    if !matches!(dangling.cause(cx), Cause::Unknown) {
         return;
     }
-    let Some(field) = spec.pod_selector.present() else { return };
-    let finding = out.report(
-        super::place::of_selector(field),
-        "spec.podSelector",
-        format!(
-            "no workload of namespace {namespace} has the labels {selector}: the policy protects nothing"
-        ),
-    );
+    let (namespace, selector, consequence) = (dangling.own, dangling.pods, dangling.consequence());
+    let message = format!("no workload of namespace {namespace} has the labels {selector}: {consequence}");
+    let finding = out.report(dangling.span, &*dangling.path, message);
     finding.label("selects no pod");
     if let Some(hint) = super::place::hint(cx, namespace, selector) {
         hint.tell(cx, finding);
