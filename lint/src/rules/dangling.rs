@@ -1,6 +1,6 @@
 //! Selectors that match no pod, and what they may have meant instead.
 
-use netpol_policy::model::{Direction, Labelled, LabelSelector, Peer, Pod, PodNamespaces};
+use netpol_policy::model::{Direction, LabelSelector, Labelled, Peer, Pod, PodNamespaces};
 use netpol_policy::span::Span;
 
 use super::selectors;
