@@ -46,6 +46,7 @@ pub(super) fn target<'a>(cx: &Context<'a>) -> Option<Dangling<'a>> {
         || !cx.index.knows_workloads_of(own)
         || cx.index.pods(own, pods).next().is_some()
         || selectors::explained(cx, pods, Labelled::Pod)
+        || super::targets_host_network::explains(cx)
         || cx.settings.may_match_external_pods(cx.index, &PodNamespaces::Own, own, pods)
     {
         return None;
@@ -69,6 +70,7 @@ pub(super) fn peers<'a>(cx: &Context<'a>) -> Vec<Dangling<'a>> {
         if !matches!(matched, Some(None))
             || (told && super::split_peer_selectors::explains(cx, &at))
             || selectors::explained(cx, pods, Labelled::Pod)
+            || super::peer_is_host_network::explains(cx, &at, peer)
             || cx.settings.may_match_external_pods(cx.index, namespaces, own, pods)
         {
             continue;
