@@ -168,6 +168,8 @@ pub(crate) fn head(file: &SourceFile, dash: Option<Span>, span: Span) -> Span {
     let line = text.find(['\n', '\r']).unwrap_or(text.len());
     let end = span.start + if text.starts_with('{') { line } else { key } as u32;
     match dash {
+        // The value of an alias is elsewhere, perhaps in another item.
+        Some(dash) if span.start < dash.end => dash,
         Some(dash) if !file.slice(Span::new(dash.start, span.start)).contains('\n') => {
             Span::new(dash.start, end)
         }

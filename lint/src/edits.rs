@@ -2,6 +2,7 @@
 
 mod items;
 mod pod_selector;
+mod remove;
 
 use netpol_policy::source::{Item, ListStyle, Slot, SpecSource};
 use netpol_policy::span::Span;
@@ -10,6 +11,7 @@ use crate::finding::Edit;
 
 pub(crate) use items::insert_after;
 pub(crate) use pod_selector::write_pod_selector;
+pub(crate) use remove::remove_item;
 
 /// Makes one item of two neighbours whose values are mappings. `None` where that can't be done by small changes:
 /// one of the two is an alias, or carries an anchor or a tag. Each mapping has one field.

@@ -54,12 +54,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     let rules: Vec<_> = cx.effective_rules().collect();
     for pair in rules.windows(2) {
         let [peers, ports] = pair else { continue };
-        let adjacent = peers.direction == ports.direction && peers.index + 1 == ports.index;
-        if !adjacent
-            || !has_only_peers(peers)
-            || !has_only_ports(ports)
-            || both_commented(cx.file, peers, ports)
-        {
+        if !is_split(cx, peers, ports) {
             continue;
         }
         let field = peers.direction.peer_field();
@@ -82,6 +77,18 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         ))
         .fix(fix);
     }
+}
+
+/// Whether this rule has something to say about one of the rules of a direction, so that others needn't.
+pub(super) fn explains(cx: &Context<'_>, rules: &[RuleAt<'_>], index: usize) -> bool {
+    let first = index.saturating_sub(1);
+    rules[first..].windows(2).take(index + 1 - first).any(|pair| is_split(cx, &pair[0], &pair[1]))
+}
+
+/// Whether two rules are probably one that was taken apart.
+fn is_split(cx: &Context<'_>, peers: &RuleAt<'_>, ports: &RuleAt<'_>) -> bool {
+    let adjacent = peers.direction == ports.direction && peers.index + 1 == ports.index;
+    adjacent && has_only_peers(peers) && has_only_ports(ports) && !both_commented(cx.file, peers, ports)
 }
 
 fn has_only_peers(at: &RuleAt<'_>) -> bool {
