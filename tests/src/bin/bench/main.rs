@@ -4,6 +4,7 @@
 
 mod corpus;
 mod lint;
+mod memory;
 mod sample;
 
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Parser;
 
-/// Measures the linter against plain text searches of the same files.
+/// Measures the linter against plain text searches of the same files, and against other linters where they are installed.
 #[derive(Parser)]
 struct Arguments {
     /// The netpol-lint binary to measure.
@@ -20,12 +21,15 @@ struct Arguments {
     /// Number of policy files.
     #[arg(long, default_value_t = 2000)]
     files: usize,
+    /// Number of applications in the repository, with ten files each.
+    #[arg(long, default_value_t = 900)]
+    apps: usize,
     /// Measured runs of each command.
     #[arg(long, default_value_t = 31)]
     runs: usize,
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    lint::measure(&arguments.netpol_lint, arguments.files, arguments.runs)
+    let Arguments { netpol_lint, files, apps, runs } = Arguments::parse();
+    lint::Plan { netpol_lint: &netpol_lint, files, apps, runs }.run()
 }
