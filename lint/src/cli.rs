@@ -2,17 +2,21 @@
 
 mod check;
 mod completions;
+mod explain;
 mod given;
+mod man;
 mod matrix;
 mod reach;
 mod rule;
 mod rules;
 mod terminal;
 
+use std::env;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::output::printable::drawing;
 
@@ -34,11 +38,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Explain(explain::Args),
     Reach(reach::Args),
     Matrix(matrix::Args),
     Rule(rule::Args),
     Rules(rules::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// How a command ended when it could run.
@@ -54,7 +60,7 @@ pub enum Outcome {
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     match run(cli) {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,
         Ok(Outcome::Found) => ExitCode::from(1),
@@ -73,15 +79,27 @@ fn complain(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "netpol-lint: {}", drawing(&format!("{error:#}"), false));
 }
 
+/// Reads the arguments of this process. Under the name of a kubectl plugin, help calls the command as it was called.
+fn parse() -> Cli {
+    let mut command = Cli::command();
+    let called = env::args_os().next().map(PathBuf::from);
+    if called.as_deref().and_then(Path::file_stem).is_some_and(|name| name == "kubectl-netpol_lint") {
+        command = command.bin_name("kubectl netpol-lint");
+    }
+    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let terminal = Terminal::of_process(cli.color);
     match cli.command {
         Command::Check(args) => check::run(&args, terminal),
+        Command::Explain(args) => explain::run(&args, terminal),
         Command::Reach(args) => reach::run(args, terminal),
         Command::Matrix(args) => matrix::run(&args, terminal),
         Command::Rule(args) => rule::run(&args, terminal),
         Command::Rules(args) => rules::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`check_text`] looks at one text, [`check()`] at many with everything they say about each other.
 //! - [`Rule`] and [`RULES`] are the catalogue; a rule's doc comment is its page.
 //! - [`fix`] applies what [`Fix`] suggests and proves that safe fixes change no meaning.
+//! - [`explain`] says in plain words what a policy does.
 //! - [`reach`] answers whether somebody reaches somebody, and why.
 //! - [`matrix`] tells who reaches whom among everyone given.
 //! - [`cli`] is the command `netpol-lint`.
@@ -34,6 +35,7 @@ pub mod cli;
 pub mod config;
 mod context;
 mod edits;
+pub mod explain;
 mod file;
 mod finding;
 pub mod fix;
