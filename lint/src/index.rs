@@ -15,12 +15,14 @@ use netpol_policy::model::{
 pub use self::listening::Listening;
 use self::namespace::NamespaceIndex;
 use self::policies::Policies;
+use crate::facts::ClusterFacts;
 
 /// Which pods a selector means, without looking at every pod: pods are found by namespace, then by the rarest label
 /// that a selector asks for; policies that select a pod likewise. Built once; takes time and memory in proportion to the
 /// number of pods and policies.
 pub struct Index<'c> {
     cluster: &'c Cluster,
+    facts: Option<&'c ClusterFacts>,
     namespaces: Arc<BTreeMap<&'c str, NamespaceIndex<'c>>>,
     /// Namespaces whose manifests have a label.
     by_namespace_label: Arc<HashMap<(&'c str, &'c str), Vec<&'c str>>>,
@@ -81,6 +83,7 @@ impl<'c> Index<'c> {
         let (newer, replaced) = (Policies::default(), HashSet::new());
         Self {
             cluster,
+            facts: None,
             namespaces: Arc::new(namespaces),
             by_namespace_label: Arc::new(by_namespace_label),
             by_pod_label: Arc::new(by_pod_label),
@@ -106,6 +109,7 @@ impl<'c> Index<'c> {
         let replaced = policies.clone().map(|policy| &policy.name).chain(others);
         Index {
             cluster: self.cluster,
+            facts: self.facts,
             namespaces: self.namespaces.clone(),
             by_namespace_label: self.by_namespace_label.clone(),
             by_pod_label: self.by_pod_label.clone(),
@@ -138,6 +142,17 @@ impl<'c> Index<'c> {
 
     fn counts(&self, policy: &NetworkPolicy) -> bool {
         self.replaced.is_empty() || !self.replaced.contains(&policy.name)
+    }
+
+    /// The same with what a live cluster says about itself.
+    #[must_use]
+    pub fn with_facts(self, facts: &'c ClusterFacts) -> Self {
+        Self { facts: Some(facts), ..self }
+    }
+
+    /// What a live cluster says about itself, when there is one.
+    pub fn facts(&self) -> Option<&'c ClusterFacts> {
+        self.facts
     }
 
     /// What it was built from.
@@ -236,7 +251,8 @@ impl<'c> Index<'c> {
             for name in &named {
                 names.extend(self.namespaces.get_key_value(*name).map(|(name, _)| *name));
             }
-            let complete = names.len() == named.len();
+            let all = self.facts.is_some_and(|facts| facts.all_namespaces);
+            let complete = all || names.len() == named.len();
             names.retain(|name| self.namespace_matches(name, selector));
             return MatchedNamespaces { names, complete };
         }
@@ -254,7 +270,8 @@ impl<'c> Index<'c> {
         };
         names.retain(|name| self.namespace_matches(name, selector));
         names.sort_unstable();
-        MatchedNamespaces { complete: asks && !names.is_empty(), names }
+        let all = self.facts.is_some_and(|facts| facts.all_namespaces);
+        MatchedNamespaces { complete: all || asks && !names.is_empty(), names }
     }
 
     /// Whether at least one namespace that was given has a label.

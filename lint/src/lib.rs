@@ -36,6 +36,7 @@ pub mod config;
 mod context;
 mod edits;
 pub mod explain;
+pub mod facts;
 mod file;
 mod finding;
 pub mod fix;

@@ -55,6 +55,10 @@ pub static RULES: &[&Rule] = &[
     &r::targets_host_network::RULE,
     &r::peer_is_host_network::RULE,
     &r::default_deny_voided::RULE,
+    &r::not_enforced::RULE,
+    &r::feature_not_enforced::RULE,
+    &r::ip_block_in_cluster::RULE,
+    &r::shadowed_by_admin_policy::RULE,
     &r::unused_suppression::RULE,
 ];
 

@@ -31,6 +31,8 @@ pub enum Scope {
     Document,
     /// All documents given: workloads, namespaces, other policies.
     Documents,
+    /// A live cluster (`--cluster`).
+    Cluster,
 }
 
 /// What a rule is called for.

@@ -37,6 +37,7 @@ fn page(rule: &Rule) -> String {
     let scope = match rule.scope {
         Scope::Document => "looks at one document",
         Scope::Documents => "looks at all documents given",
+        Scope::Cluster => "looks at a live cluster (--cluster)",
     };
     let fix = match rule.fix {
         FixAvailability::None => "no automatic fix",

@@ -4,24 +4,48 @@ use std::sync::Arc;
 
 use netpol_policy::source;
 
-use crate::check::{Report, check_text};
+use crate::check::{Report, check, check_text};
+use crate::facts::{Evidence, Readable};
 use crate::file::SourceFile;
 use crate::finding::{Applicability, FixAvailability};
 use crate::fix::fix_file;
 use crate::index::Index;
 use crate::registry::{RULES, find_rule};
+use crate::rule::Scope;
 use crate::select::Selection;
 use crate::settings::Settings;
 
 /// What one rule says: `line:column severity path: message`. A text without a `kind` is the spec of a policy.
 pub(crate) fn findings(code: &str, text: &str) -> String {
-    let report = check_text("test.yaml", &whole(text), &only(code));
+    let report = report(code, &whole(text));
     let lines = report.findings.iter().map(|finding| {
         let at = report.file_of(finding).position(finding.place.span.start);
         let (severity, path, message) = (finding.severity, &finding.path, &finding.message);
         format!("{}:{} {severity} {path}: {message}\n", at.line, at.column)
     });
     lines.collect()
+}
+
+/// For rules that need a cluster, the objects of the text are the cluster's; where there is no pod among them, pods may
+/// not be looked at.
+fn report(code: &str, text: &str) -> Report {
+    if find_rule(code).is_none_or(|rule| rule.scope != Scope::Cluster) {
+        return check_text("test.yaml", text, &only(code));
+    }
+    let mut evidence = Evidence::default();
+    let mut readable = Readable { namespaces: true, pods: false, daemon_sets: true };
+    let objects = serde_saphyr::from_multiple::<serde_json::Value>(text).unwrap();
+    for object in objects {
+        let kind = object["kind"].as_str().unwrap();
+        readable.pods |= kind == "Pod";
+        evidence.add(kind, &object);
+    }
+    let mut facts = evidence.conclude(readable);
+    let files = vec![SourceFile::read("test.yaml", text, &Arc::from("default"))];
+    facts.tell_at_first(&files);
+    let cluster = source::cluster([&files[0].manifest]);
+    let index = Index::new(&cluster).with_facts(&facts);
+    check(files, &index, &only(code))
 }
 
 /// Asserts that one rule has nothing to say.

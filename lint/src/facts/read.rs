@@ -1,0 +1,87 @@
+//! From objects of the API to facts.
+
+use serde_json::Value;
+
+use super::ClusterFacts;
+use super::admin::{self, AdminPolicy};
+use super::agent::role;
+use super::nodes::{self, DaemonSetEvidence, NodeEvidence, Sightings};
+use super::ranges::Ranges;
+
+/// Gathers what objects say about the cluster.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    nodes: Vec<NodeEvidence>,
+    sightings: Sightings,
+    ranges: Ranges,
+    admin_policies: Vec<AdminPolicy>,
+}
+
+/// Kinds of which every object could be read.
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(missing_docs, reason = "the kinds' own names")]
+pub struct Readable {
+    pub namespaces: bool,
+    pub pods: bool,
+    pub daemon_sets: bool,
+}
+
+impl Evidence {
+    /// Looks at an object, as the API gives it. Kinds that say nothing about the cluster don't matter.
+    pub fn add(&mut self, kind: &str, object: &Value) {
+        match kind {
+            "Node" => {
+                self.ranges.add_node(object);
+                self.nodes.extend(NodeEvidence::of(object));
+            }
+            "Pod" => self.pod(object),
+            "DaemonSet" => self.daemon_set(object),
+            "Service" => self.ranges.add_service(object),
+            "ServiceCIDR" => self.ranges.add_service_cidr(object),
+            "AdminNetworkPolicy" | "ClusterNetworkPolicy" => {
+                self.admin_policies.extend(admin::policy(kind, object));
+            }
+            _ => {}
+        }
+    }
+
+    /// What it comes to.
+    pub fn conclude(mut self, readable: Readable) -> ClusterFacts {
+        self.sightings.pods = readable.pods;
+        self.sightings.sets = readable.daemon_sets;
+        let nodes = self.sightings.judge(&self.nodes);
+        self.admin_policies.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+        ClusterFacts {
+            agents: nodes::agents(&nodes),
+            nodes,
+            ranges: self.ranges,
+            admin_policies: self.admin_policies,
+            all_namespaces: readable.namespaces,
+            told_at: None,
+        }
+    }
+
+    fn pod(&mut self, pod: &Value) {
+        self.ranges.add_pod(pod);
+        let Some(node) = pod["spec"]["nodeName"].as_str() else { return };
+        let owner = &pod["metadata"]["ownerReferences"][0];
+        let name = owner["name"].as_str().or(pod["metadata"]["name"].as_str()).unwrap_or_default();
+        if pod["status"]["phase"] == "Running"
+            && let Some(role) = role(name, &pod["spec"])
+        {
+            self.sightings.by_node.entry(node.into()).or_default().push(role);
+        }
+    }
+
+    fn daemon_set(&mut self, set: &Value) {
+        let name = set["metadata"]["name"].as_str().unwrap_or_default();
+        let template = &set["spec"]["template"]["spec"];
+        if let Some(role) = role(name, template) {
+            self.sightings.daemon_sets.push(DaemonSetEvidence {
+                role,
+                node_selector: serde_json::from_value(template["nodeSelector"].clone()).unwrap_or_default(),
+                intricate: template["affinity"].is_object(),
+            });
+        }
+    }
+}
