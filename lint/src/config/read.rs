@@ -186,7 +186,7 @@ NP999 = 'error'
         c.toml:3:27: `split-peer-selector` is no rule: did you mean `split-peer-selectors`? Or use a code (NP101), a name (split-peer-selectors), a group (NP1), a severity (info) or ALL
         c.toml:4:11: `warn` is not a severity: use info, warning, error
         c.toml:5:1: unknown key `output_format`; did you mean `output-format`?
-        c.toml:6:19: invalid value: integer `0`, expected a nonzero u16
+        c.toml:6:19: invalid value: integer `0`, expected a number from 1 to 65535
         c.toml:7:13: `A b` is no name of a namespace: use lower-case letters, digits and dashes inside, 63 at most
         c.toml:8:38: `app` is no label: write `key=value`, with commas between several
         c.toml:9:1: unknown key `colour`; the keys are dual-stack, exclude, extend-select, external-namespaces, external-pods, fail-on, ignore, include, namespace, output-format, per-file-ignores, select, severity, wide-port-range

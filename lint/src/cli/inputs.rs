@@ -1,0 +1,108 @@
+//! Which manifests to read, and the configuration.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Outcome;
+use crate::config::{Config, ConfigFile, NamespaceName, Options};
+use crate::input::{Source, Sources};
+use crate::settings::Pattern;
+
+/// Which manifests to read, and with which configuration.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Inputs {
+    /// Files, folders and patterns such as 'deploy/**/*.yaml'; `-` reads standard input
+    ///
+    /// In folders, *.yaml, *.yml and *.json count; hidden files and those that .gitignore names don't.
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub(super) paths: Vec<PathBuf>,
+    /// The namespace of objects that name none
+    #[arg(long, short, value_name = "NAME", help_heading = HEADING)]
+    namespace: Option<NamespaceName>,
+    /// Files and folders that tell about the cluster and are not reported on
+    #[arg(long, value_name = "PATH", value_delimiter = ',', help_heading = HEADING)]
+    include: Option<Vec<PathBuf>>,
+    /// Files and folders to leave out: patterns as in .gitignore
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',', help_heading = HEADING)]
+    exclude: Option<Vec<Pattern>>,
+    /// What standard input is: a path for messages, for the configuration and its patterns
+    #[arg(long, value_name = "NAME")]
+    pub(super) stdin_filename: Option<String>,
+    /// The configuration, in place of the nearest netpol-lint.toml
+    #[arg(long, value_name = "FILE", conflicts_with = "isolated", help_heading = HEADING)]
+    config: Option<PathBuf>,
+    /// No configuration file
+    #[arg(long, help_heading = HEADING)]
+    isolated: bool,
+    /// Show the configuration that counts, with where it comes from, and end
+    #[arg(long, help_heading = HEADING)]
+    show_config: bool,
+}
+
+/// Options that stand for keys of the configuration.
+pub(super) const HEADING: &str = "Configuration (keys of netpol-lint.toml)";
+
+/// What standard input is called otherwise.
+const STDIN: &str = "<stdin>";
+
+impl Inputs {
+    /// The configuration with the options of the command, whose own keys are in `flags`. Without a result it has been
+    /// shown.
+    pub(super) fn config(&self, flags: Options) -> anyhow::Result<Result<Config, Outcome>> {
+        let file = match &self.config {
+            Some(path) => Some(ConfigFile::read(path)?),
+            None if self.isolated => None,
+            None => ConfigFile::find(self.places())?,
+        };
+        let own = Options {
+            namespace: self.namespace.clone(),
+            include: self.include.clone(),
+            exclude: self.exclude.clone(),
+            ..Options::default()
+        };
+        let config = Config::resolve(file, own.or(flags), Path::new("."));
+        if self.show_config {
+            let mut out = io::stdout().lock();
+            config.write(&mut out)?;
+            out.flush()?;
+            return Ok(Err(Outcome::Clean));
+        }
+        Ok(Ok(config))
+    }
+
+    /// What to read.
+    pub(super) fn sources(&self, config: &Config) -> Sources {
+        let source = |path: &PathBuf| match is_stdin(path) {
+            true => Source::Stdin(self.stdin_name().into()),
+            false => Source::Path(path.clone()),
+        };
+        Sources {
+            asked: self.paths.iter().map(source).collect(),
+            include: config.include.clone(),
+            exclude: config.exclude.clone(),
+            namespace: config.namespace.as_str().into(),
+        }
+    }
+
+    /// The name of standard input when it is among the paths.
+    pub(super) fn stdin(&self) -> Option<&str> {
+        self.paths.iter().any(|path| is_stdin(path)).then(|| self.stdin_name())
+    }
+
+    fn stdin_name(&self) -> &str {
+        self.stdin_filename.as_deref().unwrap_or(STDIN)
+    }
+
+    /// Where the configuration is looked for.
+    fn places(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().map(|path| match (is_stdin(path), &self.stdin_filename) {
+            (false, _) => path.as_path(),
+            (true, Some(name)) => Path::new(name),
+            (true, None) => Path::new("."),
+        })
+    }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
