@@ -2,10 +2,13 @@
 
 mod check;
 mod completions;
+mod config_schema;
 mod explain;
 mod given;
+mod inputs;
 mod man;
 mod matrix;
+mod mistakes;
 mod reach;
 mod rule;
 mod rules;
@@ -18,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::ConfigError;
 use crate::output::printable::drawing;
 
 pub use terminal::{Color, Terminal};
@@ -43,6 +47,7 @@ enum Command {
     Matrix(matrix::Args),
     Rule(rule::Args),
     Rules(rules::Args),
+    ConfigSchema(config_schema::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -75,6 +80,10 @@ pub fn main() -> ExitCode {
 
 /// Says what could not be done.
 fn complain(error: &anyhow::Error) {
+    if let Some(ConfigError::Invalid(invalid)) = error.downcast_ref() {
+        let _ = mistakes::show(invalid);
+        return;
+    }
     // Nothing can be done when even this fails.
     let _ = writeln!(io::stderr(), "netpol-lint: {}", drawing(&format!("{error:#}"), false));
 }
@@ -98,6 +107,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Matrix(args) => matrix::run(&args, terminal),
         Command::Rule(args) => rule::run(&args, terminal),
         Command::Rules(args) => rules::run(&args),
+        Command::ConfigSchema(args) => config_schema::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

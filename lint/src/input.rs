@@ -1,10 +1,12 @@
 //! Finding and reading files.
 
+mod glob;
 mod identity;
+mod reading;
 mod relevant;
 mod walk;
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +16,9 @@ use netpol_policy::syntax::SyntaxErrorKind;
 use thiserror::Error;
 
 use self::identity::Identity;
+use self::reading::Reading;
 use crate::file::SourceFile;
+use crate::settings::Patterns;
 
 /// What was read from some paths.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub struct Input {
     pub files: Vec<SourceFile>,
     /// Templates of Helm, which were not read.
     pub templates: Vec<Box<str>>,
+    /// Files that were named and then left out by a pattern.
+    pub excluded: Vec<Box<str>>,
     /// Number of files that were looked into.
     pub seen: usize,
     /// What could not be read; the rest was.
@@ -65,10 +71,23 @@ pub fn surroundings(files: &[SourceFile]) -> Cluster {
     all
 }
 
+/// What to read.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// What to check, or to answer about.
+    pub asked: Vec<Source>,
+    /// Files and folders that tell about the cluster: [`SourceFile::context`].
+    pub include: Vec<PathBuf>,
+    /// What to leave out of what is asked.
+    pub exclude: Patterns,
+    /// The namespace of objects that name none.
+    pub namespace: Arc<str>,
+}
+
 /// Where to read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A file, or a folder with everything in it.
+    /// A file, a folder with everything in it, or a pattern of paths such as `deploy/**/*.yaml`.
     Path(PathBuf),
     /// Standard input, with the name to show for it.
     Stdin(Box<str>),
@@ -94,49 +113,30 @@ pub(crate) struct Loaded {
 }
 
 /// Reads files and folders. In folders, files named `*.yaml`, `*.yml` and `*.json` count, hidden ones and those that
-/// `.gitignore` names don't; files that hold no Kubernetes object of interest are passed over. Objects that name no
-/// namespace go to `default_namespace`. A file counts once, whatever names lead to it.
-pub fn read(sources: &[Source], default_namespace: &str) -> Input {
-    let default_namespace = Arc::from(default_namespace);
-    let mut loaded = Vec::new();
-    let mut unreadable = Vec::new();
-    let mut seen = 0;
-    for (index, source) in sources.iter().enumerate() {
-        if sources[..index].contains(source) {
+/// `.gitignore` names don't; files that hold no Kubernetes object of interest are passed over. A file counts once,
+/// whatever names lead to it, and is no context when it is asked for as well.
+pub fn read(sources: &Sources) -> Input {
+    let mut reading = Reading::new(sources);
+    for (index, source) in sources.asked.iter().enumerate() {
+        if sources.asked[..index].contains(source) {
             continue;
         }
         match source {
-            Source::Stdin(name) => {
-                let mut bytes = Vec::new();
-                match io::stdin().lock().read_to_end(&mut bytes) {
-                    Ok(_) => loaded.push(load(name.clone(), bytes, true, None, &default_namespace)),
-                    Err(source) => unreadable.push(InputError { path: PathBuf::from("-"), source }),
-                }
-                seen += 1;
-            }
-            Source::Path(path) => match std::fs::metadata(path) {
-                Ok(metadata) if metadata.is_dir() => {
-                    seen += walk::walk(path, &default_namespace, &mut loaded, &mut unreadable);
-                }
-                Ok(metadata) => {
-                    match std::fs::read(path) {
-                        Ok(bytes) => {
-                            let identity = identity::of(&metadata);
-                            loaded.push(load(display(path), bytes, true, identity, &default_namespace));
-                        }
-                        Err(source) => unreadable.push(InputError { path: path.clone(), source }),
-                    }
-                    seen += 1;
-                }
-                Err(source) => unreadable.push(InputError { path: path.clone(), source }),
-            },
+            Source::Stdin(name) => reading.stdin(name),
+            Source::Path(path) => reading.path(path),
         }
     }
-    let before = loaded.len();
+    let seen = reading.seen;
+    reading.context = true;
+    for path in &sources.include {
+        reading.path(path);
+    }
+    let Reading { mut loaded, mut unreadable, excluded, .. } = reading;
+    let asked = |loaded: &[Loaded]| loaded.iter().filter(|loaded| !loaded.file.context).count();
+    let before = asked(&loaded);
     identity::once(&mut loaded);
-    seen -= before - loaded.len();
     unreadable.sort_by(|a, b| a.path.cmp(&b.path));
-    Input { seen, unreadable, ..assemble(loaded) }
+    Input { seen: seen - (before - asked(&loaded)), unreadable, excluded, ..assemble(loaded) }
 }
 
 /// Puts together what was read.
@@ -146,7 +146,7 @@ fn assemble(loaded: Vec<Loaded>) -> Input {
         let errors = &mut file.manifest.errors;
         let before = errors.len();
         errors.retain(|error| error.kind != SyntaxErrorKind::HelmTemplate);
-        let is_template = errors.len() < before;
+        let is_template = errors.len() < before && !file.context;
         let about_policies = named || relevant::mentions_policies(file.text.as_bytes());
         if is_template && about_policies {
             input.templates.push(file.name.clone());
@@ -159,16 +159,6 @@ fn assemble(loaded: Vec<Loaded>) -> Input {
         }
     }
     input
-}
-
-fn load(
-    name: impl Into<Box<str>>,
-    bytes: Vec<u8>,
-    named: bool,
-    identity: Option<Identity>,
-    default_namespace: &Arc<str>,
-) -> Loaded {
-    Loaded { file: SourceFile::read_bytes(name, bytes, default_namespace), named, identity }
 }
 
 /// A path as people write it: `./a/b` is `a/b`.

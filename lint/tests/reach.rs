@@ -298,7 +298,11 @@ fn what_does_not_count_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let bad = POLICIES.replace("203.0.113.0/24", "203.0.113.0/33");
     std::fs::write(folder.path().join("a.yaml"), format!("{MANIFESTS}---\n{bad}---\na: [b\n")).unwrap();
-    let output = reach_in(folder.path(), &["--from", "prod/api", "--to", "prod/db-1", "--port", "1"]);
+    let question = ["--from", "prod/api", "--to", "prod/db-1", "--port", "1"];
+    let output = reach_in(folder.path(), &question);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+    assert!(text(&output.stderr).contains("no answer without what can't be read"));
+    let output = reach_in(folder.path(), &[&question[..], &["--lenient"]].concat());
     let shown = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "the policy that counts doesn't select db-1: {shown}");
     assert!(shown.contains("left out policy db, which the API server would reject: a.yaml:"), "{shown}");

@@ -2,21 +2,23 @@
 
 mod change;
 mod format;
+mod rules;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use self::change::Change;
+use self::rules::Rules;
+use super::inputs::Inputs;
 use super::{Outcome, Terminal, complain};
 use crate::check::{Report, check};
 use crate::finding::{Applicability, Severity};
 use crate::index::Index;
-use crate::input::{self, Input, Source};
+use crate::input::{self, Input};
 use crate::output::printable::one_line;
-use crate::output::{Counts, Format, plural};
+use crate::output::{Counts, plural};
 use crate::rules::unused_suppression;
 use crate::select::Selection;
-use crate::settings::Settings;
 use crate::suppress::Suppressions;
 
 /// Check policies and say what is wrong with them
@@ -25,32 +27,19 @@ use crate::suppress::Suppressions;
 /// pods a policy means. Exit status: 0 when nothing was found, 1 when something was, 2 when the command could not run.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files and folders; `-` reads standard input
-    ///
-    /// In folders, *.yaml, *.yml and *.json count; hidden files and those that .gitignore names don't.
-    #[arg(value_name = "PATH", default_value = ".")]
-    paths: Vec<PathBuf>,
-    /// The form of the output
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Full)]
-    output_format: Format,
+    #[command(flatten)]
+    inputs: Inputs,
+    #[command(flatten)]
+    rules: Rules,
     /// Write the findings to a file instead of standard output
     #[arg(long, value_name = "FILE", conflicts_with = "diff")]
     output_file: Option<PathBuf>,
     /// Count the findings of each rule instead of showing them
     #[arg(long, conflicts_with = "diff")]
     statistics: bool,
-    /// Only findings of at least this severity make the exit status 1
-    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = Severity::Info)]
-    fail_on: Severity,
     /// Exit with status 0 whatever was found
     #[arg(long)]
     exit_zero: bool,
-    /// Only these rules: codes (NP101), names (split-peer-selectors), groups (NP1) or ALL
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    select: Vec<String>,
-    /// Not these rules
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    ignore: Vec<String>,
     /// Report also what comments and annotations in the manifests suppress
     #[arg(long)]
     disregard_suppressions: bool,
@@ -74,31 +63,26 @@ pub(super) struct Args {
     /// Show what would change and write nothing; status 1 when there is something
     #[arg(long)]
     diff: bool,
-    /// The namespace of objects that name none
-    #[arg(long, short, value_name = "NAME", default_value = "default")]
-    namespace: String,
-    /// What to call standard input in the output
-    #[arg(long, value_name = "NAME", default_value = "<stdin>")]
-    stdin_filename: String,
 }
 
 pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
-    format::possible(args)?;
-    let mut selection = Selection::new(&args.select, &args.ignore)?;
+    let config = match args.inputs.config(args.rules.options())? {
+        Ok(config) => config,
+        Err(outcome) => return Ok(outcome),
+    };
+    format::possible(args, config.output_format)?;
+    let mut settings = config.settings.clone();
     if args.disregard_suppressions {
-        selection = selection.disregarding_suppressions();
+        settings.selection = settings.selection.disregarding_suppressions();
     }
-    let settings = Settings::from(selection);
-    let sources: Vec<_> = args.paths.iter().map(|path| args.source(path)).collect();
-    let input = input::read(&sources, &args.namespace);
+    let input = input::read(&args.inputs.sources(&config));
     let mut cluster = input.surroundings();
-    let Input { mut files, templates, seen, unreadable } = input;
+    let Input { mut files, templates, excluded, seen, unreadable } = input;
     let mut complete = unreadable.is_empty();
     for error in unreadable {
         complain(&error.into());
     }
-    let from_stdin = sources.iter().any(|source| matches!(source, Source::Stdin(_)));
-    let stdin = from_stdin.then_some(args.stdin_filename.as_str());
+    let stdin = args.inputs.stdin();
     let change = args.change();
     if let Some(change) = change {
         let index = Index::new(&cluster);
@@ -117,19 +101,20 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     let index = Index::new(&cluster);
     let report = check(files, &index, &settings);
     // A changed text takes standard output.
-    format::show(args, terminal, &report, from_stdin && change.is_some())?;
+    let taken = stdin.is_some() && change.is_some();
+    format::show(args, config.output_format, terminal, &report, taken)?;
     if args.unsafe_fixes && change.is_none() {
         writeln!(
             io::stderr(),
             "netpol-lint: --unsafe-fixes alone changes nothing; add --fix to apply the fixes, --diff to see them"
         )?;
     }
-    skipped(&templates)?;
+    skipped(&templates, &excluded)?;
     mistaken_suppressions(&report, &settings.selection)?;
-    if args.output_format.has_summary() {
+    if config.output_format.has_summary() {
         summary(&report, seen)?;
     }
-    let outcome = if complete { args.outcome(&report) } else { Outcome::Incomplete };
+    let outcome = if complete { args.outcome(&report, config.fail_on) } else { Outcome::Incomplete };
     // The process ends here; giving back every small piece of memory first would only take time.
     std::mem::forget((report, index));
     std::mem::forget(cluster);
@@ -137,16 +122,8 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
 }
 
 impl Args {
-    fn source(&self, path: &Path) -> Source {
-        if path.as_os_str() == "-" {
-            Source::Stdin(self.stdin_filename.as_str().into())
-        } else {
-            Source::Path(path.to_owned())
-        }
-    }
-
-    fn outcome(&self, report: &Report) -> Outcome {
-        let fails = report.findings.iter().any(|finding| finding.severity >= self.fail_on);
+    fn outcome(&self, report: &Report, fail_on: Severity) -> Outcome {
+        let fails = report.findings.iter().any(|finding| finding.severity >= fail_on);
         if fails && !self.exit_zero { Outcome::Found } else { Outcome::Clean }
     }
 
@@ -170,18 +147,29 @@ fn reason(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Says which files were passed over because they are no manifests yet.
-fn skipped(templates: &[Box<str>]) -> io::Result<()> {
-    let Some(first) = templates.first() else { return Ok(()) };
-    let more = match templates.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {}", plural(more, "other file")),
+/// Says which files were passed over: because they are no manifests yet, or by a pattern although they were named.
+fn skipped(templates: &[Box<str>], excluded: &[Box<str>]) -> io::Result<()> {
+    let some = |files: &[Box<str>]| {
+        let (first, rest) = files.split_first()?;
+        let more = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" and {}", plural(rest.len(), "other file"))
+        };
+        Some(format!("{}{more}", one_line(first)))
     };
-    writeln!(
-        io::stderr(),
-        "netpol-lint: skipped {first}{more}: a Helm template is no manifest before it is rendered; \
-         try `helm template CHART | netpol-lint check -`"
-    )
+    let mut err = io::stderr().lock();
+    if let Some(files) = some(templates) {
+        writeln!(
+            err,
+            "netpol-lint: skipped {files}: a Helm template is no manifest before it is rendered; \
+             try `helm template CHART | netpol-lint check -`"
+        )?;
+    }
+    if let Some(files) = some(excluded) {
+        writeln!(err, "netpol-lint: left out {files}: `exclude` names it")?;
+    }
+    Ok(())
 }
 
 /// Says which suppressions can never work, unless that is among the findings.
@@ -205,7 +193,8 @@ fn mistaken_suppressions(report: &Report, selection: &Selection) -> io::Result<(
 }
 
 fn summary(report: &Report, seen: usize) -> io::Result<()> {
-    let policies: usize = report.files.iter().map(|file| file.policies().count()).sum();
+    let policies: usize =
+        report.files.iter().filter(|file| !file.context).map(|file| file.policies().count()).sum();
     let checked = format!(
         "checked {} in {}",
         if policies == 1 { "1 policy".to_owned() } else { format!("{policies} policies") },

@@ -1,42 +1,52 @@
 //! The manifests that a question is about.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use netpol_policy::model::Cluster;
 
+use super::inputs::Inputs;
+use super::{Outcome, complain};
+use crate::config::Options;
 use crate::file::SourceFile;
-use crate::input::{self, Source};
+use crate::input;
 use crate::output::plural;
 use crate::output::printable::one_line;
 
 /// Which manifests to read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Given {
-    /// Files and folders with the manifests; `-` reads standard input
-    #[arg(value_name = "PATH", default_value = ".")]
-    paths: Vec<PathBuf>,
-    /// The namespace of objects and names without one
-    #[arg(long, short, value_name = "NAME", default_value = "default")]
+    #[command(flatten)]
+    inputs: Inputs,
+    /// Answer even when something can't be read: a file, a document, a Helm template
+    #[arg(long)]
+    lenient: bool,
+}
+
+/// What was read.
+pub(super) struct Manifests {
+    pub(super) cluster: Cluster,
+    pub(super) files: Vec<SourceFile>,
+    /// The namespace of names without one.
     pub(super) namespace: String,
 }
 
 impl Given {
     /// Reads everything. What can't count, because the API server would refuse it or because it can't be read, is named
-    /// on standard error: the answer is about the rest.
-    pub(super) fn read(&self) -> anyhow::Result<(Cluster, Vec<SourceFile>)> {
-        let source = |path: &PathBuf| {
-            if path == Path::new("-") { Source::Stdin("<stdin>".into()) } else { Source::Path(path.clone()) }
+    /// on standard error. Where something can't be read there is no answer, unless it is asked for all the same.
+    pub(super) fn read(&self) -> anyhow::Result<Result<Manifests, Outcome>> {
+        let config = match self.inputs.config(Options::default())? {
+            Ok(config) => config,
+            Err(outcome) => return Ok(Err(outcome)),
         };
-        let sources: Vec<_> = self.paths.iter().map(source).collect();
-        let mut input = input::read(&sources, &self.namespace);
-        // The answer would be about something else.
-        if !input.unreadable.is_empty() {
-            return Err(input.unreadable.swap_remove(0).into());
+        let mut input = input::read(&self.inputs.sources(&config));
+        let mut complete = input.unreadable.is_empty() && input.templates.is_empty();
+        for error in std::mem::take(&mut input.unreadable) {
+            complain(&error.into());
         }
         let mut err = io::stderr().lock();
-        if let Some(first) = input.templates.first() {
-            let more = match input.templates.len() - 1 {
+        if let Some((first, more)) = input.templates.split_first() {
+            let first = one_line(first);
+            let more = match more.len() {
                 0 => String::new(),
                 more => format!(" and {}", plural(more, "other file")),
             };
@@ -46,16 +56,26 @@ impl Given {
             )?;
         }
         for file in &input.files {
+            complete &= file.manifest.errors.is_empty();
             warn(file, &mut err)?;
         }
-        Ok((input.cluster(), input.files))
+        if !complete && !self.lenient {
+            writeln!(
+                err,
+                "netpol-lint: no answer without what can't be read; correct it, leave it out with --exclude, \
+                 or ask about the rest with --lenient"
+            )?;
+            return Ok(Err(Outcome::Incomplete));
+        }
+        let namespace = config.namespace.as_str().to_owned();
+        Ok(Ok(Manifests { cluster: input.cluster(), files: input.files, namespace }))
     }
 }
 
 fn warn(file: &SourceFile, err: &mut dyn Write) -> io::Result<()> {
     let place = |offset| {
         let position = file.position(offset);
-        format!("{}:{}:{}", file.name, position.line, position.column)
+        format!("{}:{}:{}", one_line(&file.name), position.line, position.column)
     };
     for error in &file.manifest.errors {
         let at = place(error.span.start);

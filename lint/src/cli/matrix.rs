@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use netpol_policy::evaluate::Evaluator;
 
-use super::given::Given;
+use super::given::{Given, Manifests};
 use super::{Outcome, Terminal};
 use crate::matrix::{Matrix, html, json, text};
 use crate::output::full::Look;
@@ -36,7 +36,10 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
-    let (cluster, files) = args.given.read()?;
+    let Manifests { cluster, files, .. } = match args.given.read()? {
+        Ok(manifests) => manifests,
+        Err(outcome) => return Ok(outcome),
+    };
     let evaluator = Evaluator::new(&cluster);
     let matrix = Matrix::new(&evaluator);
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());

@@ -11,7 +11,8 @@ use crate::output::printable::{drawing, one_line};
 
 /// Shows every mistake on standard error.
 pub(super) fn show(invalid: &InvalidConfig) -> io::Result<()> {
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let handler = handler(Look { colour, unicode: false, width: 100 });
     let source = NamedSource::new(one_line(&invalid.name), invalid.text.to_string());
     let mut err = io::stderr().lock();

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use netpol_policy::evaluate::Evaluator;
 
-use super::given::Given;
+use super::given::{Given, Manifests};
 use super::{Outcome, Terminal};
 use crate::reach::{self, Ask, Question};
 
@@ -42,10 +42,12 @@ enum Format {
 }
 
 pub(super) fn run(args: Args, terminal: Terminal) -> anyhow::Result<Outcome> {
-    let (cluster, files) = args.given.read()?;
+    let Manifests { cluster, files, namespace } = match args.given.read()? {
+        Ok(manifests) => manifests,
+        Err(outcome) => return Ok(outcome),
+    };
     let evaluator = Evaluator::new(&cluster);
-    let question =
-        Question { from: args.from, to: args.to, port: args.port, namespace: args.given.namespace };
+    let question = Question { from: args.from, to: args.to, port: args.port, namespace };
     let answer = reach::ask(&evaluator, &question)?;
     let mut out = BufWriter::new(io::stdout().lock());
     match args.output_format {

@@ -22,10 +22,12 @@ pub(super) fn of(_: &Metadata) -> Option<Identity> {
     None
 }
 
-/// Sorts by name and leaves each file once. Of several names the one that the user gave counts, of those the one that
+/// Sorts by name and leaves each file once. Of several names one that isn't context counts, of those the one that the user gave, of those the one that
 /// is no link, of those the first.
 pub(super) fn once(loaded: &mut Vec<Loaded>) {
-    loaded.sort_by(|a, b| a.file.name.cmp(&b.file.name).then(b.named.cmp(&a.named)));
+    loaded.sort_by(|a, b| {
+        a.file.name.cmp(&b.file.name).then(a.file.context.cmp(&b.file.context)).then(b.named.cmp(&a.named))
+    });
     loaded.dedup_by(|later, first| later.file.name == first.file.name);
     let mut by_identity: HashMap<Identity, Vec<usize>> = HashMap::with_capacity(loaded.len());
     for (index, file) in loaded.iter().enumerate() {
@@ -45,8 +47,9 @@ pub(super) fn once(loaded: &mut Vec<Loaded>) {
             let is_link = |index: usize| {
                 std::path::absolute(Path::new(&*loaded[index].file.name)).is_ok_and(|path| path != target)
             };
-            let kept =
-                names.iter().copied().min_by_key(|index| (!loaded[*index].named, is_link(*index), *index));
+            let kept = names.iter().copied().min_by_key(|index| {
+                (loaded[*index].file.context, !loaded[*index].named, is_link(*index), *index)
+            });
             for name in names.into_iter().filter(|name| Some(*name) != kept) {
                 superfluous[name] = true;
             }

@@ -3,48 +3,58 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
+use super::glob::Glob;
 use super::identity::{self, Identity};
+use super::reading::Reading;
 use super::relevant::may_matter;
-use super::{InputError, Loaded, display, load};
+use super::{InputError, Loaded, display};
+use crate::settings::absolute;
 
-/// Reads a folder and everything in it with all processors. Returns how many files it looked into.
-pub(super) fn walk(
-    folder: &Path,
-    default_namespace: &Arc<str>,
-    loaded: &mut Vec<Loaded>,
-    unreadable: &mut Vec<InputError>,
-) -> usize {
+/// Reads a folder and everything in it, or what a pattern means in it, with all processors.
+pub(super) fn walk(reading: &mut Reading<'_>, folder: &Path, glob: Option<&Glob>) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let walker = WalkBuilder::new(folder).require_git(false).threads(threads).build_parallel();
-    let all = Mutex::new(Vec::new());
-    let failed = Mutex::new(Vec::new());
+    let mut builder = WalkBuilder::new(folder);
+    builder.require_git(false).threads(threads);
+    let exclude = &reading.sources.exclude;
+    if !reading.context && !exclude.is_empty() {
+        let (exclude, root, base) = (exclude.clone(), folder.to_owned(), absolute(folder));
+        builder.filter_entry(move |entry| {
+            let path = entry
+                .path()
+                .strip_prefix(&root)
+                .map_or_else(|_| absolute(entry.path()), |rest| base.join(rest));
+            !exclude.matches(&path)
+        });
+    }
+    let (all, failed) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let seen = AtomicUsize::new(0);
-    walker.run(|| {
+    let shared = &*reading;
+    builder.build_parallel().run(|| {
         let mut found = Found { mine: Vec::new(), all: &all };
         let mut buffer = vec![0; BUFFER];
         let (failed, seen) = (&failed, &seen);
         Box::new(move |entry| {
-            match read_entry(folder, entry, &mut buffer) {
+            match read_entry(folder, glob, entry, &mut buffer) {
                 Ok(None) => {}
                 Ok(Some(file)) => {
                     seen.fetch_add(1, Ordering::Relaxed);
-                    found.mine.extend(file.map(|Raw { name, bytes, identity }| {
-                        load(name, bytes, false, identity, default_namespace)
-                    }));
+                    found.mine.extend(
+                        file.map(|Raw { name, bytes, identity }| shared.load(&name, bytes, false, identity)),
+                    );
                 }
                 Err(error) => failed.lock().expect("no panic while held").push(error),
             }
             WalkState::Continue
         })
     });
-    unreadable.extend(failed.into_inner().expect("no panic while held"));
-    loaded.extend(all.into_inner().expect("no panic while held"));
-    seen.into_inner()
+    reading.unreadable.extend(failed.into_inner().expect("no panic while held"));
+    reading.loaded.extend(all.into_inner().expect("no panic while held"));
+    reading.seen += seen.into_inner();
 }
 
 /// What one thread has read; handed over when the thread is done.
@@ -71,6 +81,7 @@ struct Raw {
 /// `None` for what is no manifest by its name; `Some(None)` for a file that doesn't matter.
 fn read_entry(
     folder: &Path,
+    glob: Option<&Glob>,
     entry: Result<DirEntry, ignore::Error>,
     buffer: &mut [u8],
 ) -> Result<Option<Option<Raw>>, InputError> {
@@ -78,7 +89,11 @@ fn read_entry(
     let path = entry.path();
     let manifest =
         path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e));
-    if !manifest || !is_file(&entry) {
+    let meant = match glob {
+        Some(glob) => glob.matches(path) || (manifest && glob.matches_folder_of(path)),
+        None => manifest,
+    };
+    if !meant || !is_file(&entry) {
         return Ok(None);
     }
     let error = |source| InputError { path: path.to_owned(), source };

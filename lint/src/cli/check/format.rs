@@ -27,9 +27,8 @@ impl Format {
 }
 
 /// Refuses what can't be shown.
-pub(super) fn possible(args: &Args) -> anyhow::Result<()> {
-    let counts =
-        matches!(args.output_format, Format::Full | Format::Concise | Format::Grouped | Format::Json);
+pub(super) fn possible(args: &Args, format: Format) -> anyhow::Result<()> {
+    let counts = matches!(format, Format::Full | Format::Concise | Format::Grouped | Format::Json);
     if args.statistics && !counts {
         anyhow::bail!("--statistics has no such format; use it with full, concise, grouped or json");
     }
@@ -39,6 +38,7 @@ pub(super) fn possible(args: &Args) -> anyhow::Result<()> {
 /// Writes a report where it belongs. `stdout_taken` when standard output already holds a fixed text.
 pub(super) fn show(
     args: &Args,
+    format: Format,
     terminal: Terminal,
     report: &Report,
     stdout_taken: bool,
@@ -47,11 +47,11 @@ pub(super) fn show(
         Some(path) => {
             let mut file = create(path)?;
             let plain = Terminal { interactive: false, colour: false, width: 100 };
-            write(args, plain, report, &mut file)
+            write(args, format, plain, report, &mut file)
                 .with_context(|| format!("can't write {}", path.display()))?;
         }
-        None if stdout_taken => write(args, terminal, report, &mut io::stderr().lock())?,
-        None => write(args, terminal, report, &mut io::stdout().lock())?,
+        None if stdout_taken => write(args, format, terminal, report, &mut io::stderr().lock())?,
+        None => write(args, format, terminal, report, &mut io::stdout().lock())?,
     }
     Ok(())
 }
@@ -60,9 +60,15 @@ fn create(path: &Path) -> anyhow::Result<File> {
     File::create(path).with_context(|| format!("can't write {}", path.display()))
 }
 
-fn write(args: &Args, terminal: Terminal, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn write(
+    args: &Args,
+    format: Format,
+    terminal: Terminal,
+    report: &Report,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 16, out);
-    match (args.statistics, args.output_format) {
+    match (args.statistics, format) {
         (true, Format::Json) => o::statistics::write_json(report, &mut out)?,
         (true, _) => o::statistics::write(report, &mut out)?,
         (false, format) => format.write(report, terminal, &mut out)?,
