@@ -300,7 +300,7 @@ fn what_does_not_count_is_said() {
     std::fs::write(folder.path().join("a.yaml"), format!("{MANIFESTS}---\n{bad}---\na: [b\n")).unwrap();
     let question = ["--from", "prod/api", "--to", "prod/db-1", "--port", "1"];
     let output = reach_in(folder.path(), &question);
-    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
     assert!(text(&output.stderr).contains("no answer without what can't be read"));
     let output = reach_in(folder.path(), &[&question[..], &["--lenient"]].concat());
     let shown = text(&output.stderr);

@@ -29,8 +29,6 @@ use crate::suppress::Suppressions;
 pub(super) struct Args {
     #[command(flatten)]
     inputs: Inputs,
-    #[command(flatten)]
-    rules: Rules,
     /// Write the findings to a file instead of standard output
     #[arg(long, value_name = "FILE", conflicts_with = "diff")]
     output_file: Option<PathBuf>,
@@ -63,6 +61,8 @@ pub(super) struct Args {
     /// Show what would change and write nothing; status 1 when there is something
     #[arg(long)]
     diff: bool,
+    #[command(flatten)]
+    rules: Rules,
 }
 
 pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
