@@ -4,13 +4,12 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::bail;
 
-use super::given::Given;
+use super::given::{Given, Manifests};
 use super::{Outcome, Terminal};
 use crate::check::check;
 use crate::explain::{self, Entry, Explainer};
 use crate::finding::Finding;
 use crate::index::Index;
-use crate::settings::Settings;
 
 /// Say in plain words what policies do
 ///
@@ -39,11 +38,14 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
-    let (cluster, files) = args.given.read()?;
-    let report = check(files, &Index::new(&cluster), &Settings::default());
+    let Manifests { cluster, files, config } = match args.given.read()? {
+        Ok(manifests) => manifests,
+        Err(outcome) => return Ok(outcome),
+    };
+    let report = check(files, &Index::new(&cluster), &config.settings);
     let explainer = Explainer::new(&cluster);
     let mut entries = Vec::new();
-    for (number, file) in report.files.iter().enumerate() {
+    for (number, file) in report.files.iter().enumerate().filter(|(_, file)| !file.context) {
         for (_, policy) in file.policies() {
             let of_policy =
                 |finding: &&Finding| finding.place.file == number && policy.span.contains(finding.place.span);

@@ -6,7 +6,7 @@ use netpol_policy::model::Cluster;
 
 use super::inputs::Inputs;
 use super::{Outcome, complain};
-use crate::config::Options;
+use crate::config::{Config, Options};
 use crate::file::SourceFile;
 use crate::input;
 use crate::output::plural;
@@ -26,8 +26,7 @@ pub(super) struct Given {
 pub(super) struct Manifests {
     pub(super) cluster: Cluster,
     pub(super) files: Vec<SourceFile>,
-    /// The namespace of names without one.
-    pub(super) namespace: String,
+    pub(super) config: Config,
 }
 
 impl Given {
@@ -67,8 +66,7 @@ impl Given {
             )?;
             return Ok(Err(Outcome::Incomplete));
         }
-        let namespace = config.namespace.as_str().to_owned();
-        Ok(Ok(Manifests { cluster: input.cluster(), files: input.files, namespace }))
+        Ok(Ok(Manifests { cluster: input.cluster(), files: input.files, config }))
     }
 }
 

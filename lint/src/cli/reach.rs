@@ -42,11 +42,12 @@ enum Format {
 }
 
 pub(super) fn run(args: Args, terminal: Terminal) -> anyhow::Result<Outcome> {
-    let Manifests { cluster, files, namespace } = match args.given.read()? {
+    let Manifests { cluster, files, config } = match args.given.read()? {
         Ok(manifests) => manifests,
         Err(outcome) => return Ok(outcome),
     };
     let evaluator = Evaluator::new(&cluster);
+    let namespace = config.namespace.as_str().to_owned();
     let question = Question { from: args.from, to: args.to, port: args.port, namespace };
     let answer = reach::ask(&evaluator, &question)?;
     let mut out = BufWriter::new(io::stdout().lock());
