@@ -318,6 +318,18 @@ impl<'c> Index<'c> {
         Some(self.known(namespaces, own)?.into_iter().flat_map(|name| self.pods(name, pods)))
     }
 
+    /// The same as [`Self::pods_of`], but one pod for each combination of namespace, labels and ports.
+    pub fn kinds_of<'i>(
+        &'i self,
+        namespaces: &PodNamespaces,
+        own: &str,
+        pods: &'i LabelSelector,
+    ) -> Option<impl Iterator<Item = &'c Pod> + use<'i, 'c>> {
+        let names = self.known(namespaces, own)?.into_iter();
+        let namespaces = names.filter_map(|name| self.namespaces.get(name));
+        Some(namespaces.flat_map(|namespace| namespace.kinds(pods)))
+    }
+
     /// Where the pods listen that a selector means in some namespaces; `None` when nobody can tell, as with
     /// [`Self::pods_of`].
     pub fn listening(

@@ -66,6 +66,7 @@ pub fn surroundings(files: &[SourceFile]) -> Cluster {
         all.pods.extend(one.pods);
         all.services.extend(one.services);
         all.endpoint_slices.extend(one.endpoint_slices);
+        all.entry_points.extend(one.entry_points);
         all.policies.extend(one.policies);
     }
     all

@@ -54,6 +54,7 @@ pub static RULES: &[&Rule] = &[
     &r::wrong_namespace::RULE,
     &r::targets_host_network::RULE,
     &r::peer_is_host_network::RULE,
+    &r::one_sided_flow::RULE,
     &r::default_deny_voided::RULE,
     &r::not_enforced::RULE,
     &r::feature_not_enforced::RULE,

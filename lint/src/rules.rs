@@ -37,6 +37,7 @@ pub(crate) mod namespace_name_label;
 pub(crate) mod non_string_label;
 pub(crate) mod not_enforced;
 pub(crate) mod null_item;
+pub(crate) mod one_sided_flow;
 pub(crate) mod peer_is_host_network;
 mod place;
 pub(crate) mod port_not_exposed;

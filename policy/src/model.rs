@@ -5,6 +5,7 @@
 
 mod block;
 mod cluster;
+mod entry;
 mod label;
 mod name;
 mod object;
@@ -15,6 +16,7 @@ mod service;
 
 pub use block::{BlockError, IpBlock};
 pub use cluster::Cluster;
+pub use entry::{Backend, BackendPort, Callers, EntryKind, EntryPoint};
 pub(crate) use label::is_dns_subdomain;
 pub use label::{LabelError, LabelKey, LabelValue, Labels, METADATA_NAME};
 pub use name::{ObjectName, WorkloadKind, WorkloadName};
@@ -24,4 +26,4 @@ pub(crate) use port::port_number;
 pub use port::{PortError, PortMatch, PortName, Ports, Protocol, Traffic};
 pub use selector::{LabelSelector, Labelled, Requirement, SelectorError};
 
-pub use service::{EndpointSlice, Service, ServiceEndpoint, ServicePort, TargetPort};
+pub use service::{EndpointSlice, Service, ServiceEndpoint, ServicePort, ServiceType, TargetPort};

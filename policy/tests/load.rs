@@ -198,3 +198,28 @@ fn problems_of_other_objects() {
         assert!(!matches!(object.content, Content::Policy(_)));
     }
 }
+
+#[test]
+fn entry_points() {
+    let cluster = cluster(
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web, namespace: shop}\nspec:\n  ingressClassName: front\n  defaultBackend: {service: {name: web, port: {number: 80}}}\n  rules:\n  - http: {paths: [{backend: {service: {name: web, port: {number: 80}}}}, {backend: {service: {name: api, port: {name: http}}}}, {backend: {resource: {kind: X, name: y}}}]}\n  - {host: x}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: web, namespace: shop}\nspec:\n  parentRefs: [{name: edge, namespace: infra}, {name: s, kind: Service}]\n  rules: [{backendRefs: [{name: web, port: 80}, {name: other, namespace: office, port: 81}, {name: b, kind: Bucket, port: 1}]}]\n---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: guard}\nwebhooks:\n- clientConfig: {service: {name: guard, namespace: shop, path: /x}}\n- clientConfig: {service: {name: guard, namespace: shop, port: 8443}}\n- clientConfig: {url: 'https://example.com'}\n---\napiVersion: apiregistration.k8s.io/v1\nkind: APIService\nmetadata: {name: v1.metrics.example.com}\nspec: {service: {name: metrics, namespace: infra}}\n---\napiVersion: apiregistration.k8s.io/v1\nkind: APIService\nmetadata: {name: v1.}\nspec: {version: v1}\n---\napiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: {name: old}\nspec: {backend: {serviceName: x, servicePort: 80}}\n",
+    );
+    let shown: Vec<_> = cluster
+        .entry_points
+        .iter()
+        .map(|entry| {
+            let backends = entry.backends.iter().map(|b| format!("{}:{}", b.service, b.port));
+            format!("{entry} {:?} {}", entry.callers, backends.collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "Ingress shop/web IngressController(Some(\"front\")) shop/web:80 shop/api:http",
+            "HTTPRoute shop/web Gateways([ObjectName { namespace: \"infra\", name: \"edge\" }]) shop/web:80 office/other:81",
+            "ValidatingWebhookConfiguration guard ApiServer shop/guard:443 shop/guard:8443",
+            "APIService v1. ApiServer ",
+            "APIService v1.metrics.example.com ApiServer infra/metrics:443",
+        ]
+    );
+}

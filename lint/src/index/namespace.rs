@@ -1,6 +1,6 @@
 //! The pods of one namespace, found by their labels.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use netpol_policy::model::{LabelSelector, Labels, Pod, Requirement, Service};
@@ -22,6 +22,8 @@ pub(super) struct NamespaceIndex<'c> {
     services: Vec<&'c Service>,
     /// For each pod the Services that select it; worked out when somebody asks.
     services_of: OnceLock<Vec<Vec<u32>>>,
+    /// For each pod whether it is the first with its labels and ports; worked out when somebody asks.
+    firsts: OnceLock<Box<[bool]>>,
 }
 
 /// The pods that have some label.
@@ -80,6 +82,19 @@ impl<'c> NamespaceIndex<'c> {
             Some(lists) => Box::new(lists.into_iter().flatten().copied().filter(matches)),
             None => Box::new((0..self.pods.len() as u32).filter(matches)),
         }
+    }
+
+    /// One of the pods for each combination of labels and ports among those that a selector matches.
+    pub(super) fn kinds<'i>(
+        &'i self,
+        selector: &'i LabelSelector,
+    ) -> impl Iterator<Item = &'c Pod> + use<'i, 'c> {
+        let firsts = self.firsts.get_or_init(|| {
+            let mut seen = HashSet::new();
+            self.pods.iter().map(|pod| seen.insert((&pod.labels, &pod.ports))).collect()
+        });
+        let ids = self.matching_ids(selector).filter(|id| firsts[*id as usize]);
+        ids.map(|id| self.pods[id as usize])
     }
 
     /// The pods that can meet a requirement for a label, by value; `None` when it asks for no label. A pod is in one

@@ -5,13 +5,18 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 /// Kinds that say something about policies or about the pods that they select.
-const KINDS: [&[u8]; 14] = [
+const KINDS: [&[u8]; 22] = [
+    b"APIService",
     b"CronJob",
     b"DaemonSet",
     b"Deployment",
     b"EndpointSlice",
+    b"GRPCRoute",
+    b"HTTPRoute",
+    b"Ingress",
     b"Job",
     b"List",
+    b"MutatingWebhookConfiguration",
     b"Namespace",
     b"NetworkPolicy",
     b"Node",
@@ -20,6 +25,9 @@ const KINDS: [&[u8]; 14] = [
     b"ReplicationController",
     b"Service",
     b"StatefulSet",
+    b"TCPRoute",
+    b"TLSRoute",
+    b"ValidatingWebhookConfiguration",
 ];
 
 static KIND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"kind"));
@@ -61,7 +69,7 @@ mod tests {
         ] {
             assert!(may_matter(yes.as_bytes()), "{yes}");
         }
-        for no in ["", "kind: Ingress", "kind: PodMonitor", "kind: ServiceAccount", "Pod", "kind"] {
+        for no in ["", "kind: IngressClass", "kind: PodMonitor", "kind: ServiceAccount", "Pod", "kind"] {
             assert!(!may_matter(no.as_bytes()), "{no}");
         }
     }

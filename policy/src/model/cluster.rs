@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::entry::EntryPoint;
 use super::name::WorkloadName;
 use super::object::{Namespace, Node, Pod};
 use super::policy::NetworkPolicy;
@@ -23,6 +24,8 @@ pub struct Cluster {
     pub services: Vec<Service>,
     /// EndpointSlices.
     pub endpoint_slices: Vec<EndpointSlice>,
+    /// What leads callers from elsewhere to Services.
+    pub entry_points: Vec<EntryPoint>,
     /// Policies.
     pub policies: Vec<NetworkPolicy>,
 }

@@ -12,6 +12,8 @@ use super::selector::LabelSelector;
 pub struct Service {
     /// Namespace and name.
     pub name: ObjectName,
+    /// From where it can be reached.
+    pub service_type: ServiceType,
     /// Pods behind it; `None` when endpoints are managed by hand.
     pub selector: Option<LabelSelector>,
     /// `clusterIPs`; none when headless or when the manifest doesn't say.
@@ -24,6 +26,22 @@ pub struct Service {
     pub headless: bool,
     /// `externalTrafficPolicy: Local`: node ports and load balancers keep the client's address.
     pub external_traffic_local: bool,
+    /// Its load balancer is asked to send to the pods themselves, past the nodes.
+    pub balances_to_pods: bool,
+}
+
+/// `type` of a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ServiceType {
+    /// From within the cluster.
+    #[default]
+    ClusterIp,
+    /// At a port of every node as well.
+    NodePort,
+    /// Through a load balancer as well.
+    LoadBalancer,
+    /// Only a name of something elsewhere.
+    ExternalName,
 }
 
 /// A port of a Service.

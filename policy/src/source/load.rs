@@ -33,6 +33,7 @@ pub fn cluster<'m>(manifests: impl IntoIterator<Item = &'m Manifest>) -> Cluster
     let mut cluster = Cluster::default();
     let mut workloads = BTreeMap::new();
     let (mut nodes, mut services, mut policies) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut entry_points = BTreeMap::new();
     for object in manifests.into_iter().flat_map(|manifest| &manifest.objects) {
         match &object.content {
             Content::Policy(source) => {
@@ -44,6 +45,10 @@ pub fn cluster<'m>(manifests: impl IntoIterator<Item = &'m Manifest>) -> Cluster
             Content::Namespace(namespace) => cluster.add_namespace(namespace.clone()),
             Content::Node(node) => _ = nodes.insert(&node.name, node),
             Content::Service(service) => _ = services.insert(&service.name, &**service),
+            Content::EntryPoint(source) => {
+                let entry = &source.entry;
+                entry_points.insert((entry.kind, &entry.namespace, &entry.name), entry);
+            }
             Content::EndpointSlice(slice) => cluster.endpoint_slices.push(slice.clone()),
             Content::Broken => {}
         }
@@ -53,6 +58,7 @@ pub fn cluster<'m>(manifests: impl IntoIterator<Item = &'m Manifest>) -> Cluster
     cluster.pods = pods.map(|(_, workload)| workload.pod.clone()).collect();
     cluster.nodes = nodes.into_values().cloned().collect();
     cluster.services = services.into_values().cloned().collect();
+    cluster.entry_points = entry_points.into_values().cloned().collect();
     cluster.policies = policies.into_values().cloned().collect();
     cluster
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod context;
+mod entry;
 mod metadata;
 mod path;
 mod peer;
@@ -14,6 +15,7 @@ mod suggest;
 mod topology;
 
 pub(super) use context::Context;
+pub(super) use entry::entry_point;
 pub(super) use metadata::{Metadata, metadata};
 pub(super) use path::Path;
 pub(super) use pod::{pod, template};

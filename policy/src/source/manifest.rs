@@ -1,6 +1,8 @@
 //! All objects of one text.
 
-use crate::model::{EndpointSlice, Labels, Namespace, Node as ClusterNode, Pod, Service, WorkloadKind};
+use crate::model::{
+    EndpointSlice, EntryKind, EntryPoint, Labels, Namespace, Node as ClusterNode, Pod, Service, WorkloadKind,
+};
 use crate::span::{Span, Spanned};
 use crate::syntax::{self, Kind, Node, Stream, SyntaxError};
 
@@ -27,6 +29,8 @@ pub struct Object {
     pub document: usize,
     /// Its bytes.
     pub span: Span,
+    /// The value of `metadata.name`; an empty span where there is none.
+    pub name: Span,
     /// What it is.
     pub content: Content,
     /// What is wrong with it, as far as it is read. A policy's problems are its own.
@@ -48,6 +52,8 @@ pub enum Content {
     Service(Box<Service>),
     /// EndpointSlice of `discovery.k8s.io`.
     EndpointSlice(EndpointSlice),
+    /// An Ingress, a route of a Gateway, a webhook or an APIService.
+    EntryPoint(Box<EntryPointSource>),
     /// An object of one of these kinds that lacks what it takes to be one; its problems say what.
     Broken,
 }
@@ -63,6 +69,15 @@ pub struct WorkloadSource {
     pub labels: Labels,
     /// Kind and name of the object that controls it.
     pub owner: Option<(Box<str>, Box<str>)>,
+}
+
+/// An object that sends callers to Services.
+#[derive(Debug)]
+pub struct EntryPointSource {
+    /// What it says.
+    pub entry: EntryPoint,
+    /// Where each of its backends names its Service.
+    pub backends: Vec<Span>,
 }
 
 impl Manifest {
@@ -119,7 +134,9 @@ impl Walk<'_> {
         let mut context = Context::default();
         let Some(content) = self.content(&mut context, node, &header) else { return };
         let (document, span) = (self.document, node.span());
-        self.objects.push(Object { document, span, content, problems: context.problems });
+        let name = node.get("metadata").and_then(|metadata| metadata.get("name")).map(Node::span);
+        let name = name.unwrap_or(Span::new(span.start, span.start));
+        self.objects.push(Object { document, span, name, content, problems: context.problems });
     }
 
     fn content(&self, context: &mut Context, node: Node<'_>, header: &Header<'_>) -> Option<Content> {
@@ -134,7 +151,7 @@ impl Walk<'_> {
             (Some(_), _) => &["apps", "extensions"],
             (None, "Namespace" | "Node" | "Service") => &[""],
             (None, "EndpointSlice") => &["discovery.k8s.io"],
-            _ => return None,
+            (None, kind) => &[EntryKind::parse(kind)?.group()],
         };
         if !expected.contains(&group) {
             return None;
@@ -149,7 +166,11 @@ impl Walk<'_> {
             (None, "Namespace") => Content::Namespace(lower::namespace(&metadata)),
             (None, "Node") => Content::Node(lower::node(node, &metadata)),
             (None, "Service") => Content::Service(Box::new(lower::service(context, node, &metadata))),
-            _ => Content::EndpointSlice(lower::endpoint_slice(node, &metadata)?),
+            (None, "EndpointSlice") => Content::EndpointSlice(lower::endpoint_slice(node, &metadata)?),
+            (None, kind) => {
+                let entry = lower::entry_point(node, EntryKind::parse(kind)?, &metadata);
+                Content::EntryPoint(Box::new(entry))
+            }
         })
     }
 

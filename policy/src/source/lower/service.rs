@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use crate::model::{
-    EndpointSlice, LabelSelector, ObjectName, PortName, Requirement, Service, ServicePort, TargetPort,
-    port_number,
+    EndpointSlice, LabelSelector, ObjectName, PortName, Requirement, Service, ServicePort, ServiceType,
+    TargetPort, port_number,
 };
 use crate::source::problem::ProblemKind;
 use crate::syntax::{Node, Value};
@@ -19,22 +19,40 @@ use super::pod::protocol;
 /// The label that ties an EndpointSlice to its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
+/// Annotations that ask a load balancer to send to the pods themselves.
+const TO_PODS: [(&str, &str); 2] = [
+    ("service.beta.kubernetes.io/aws-load-balancer-nlb-target-type", "ip"),
+    ("service.beta.kubernetes.io/aws-load-balancer-type", "nlb-ip"),
+];
+
 /// A Service. One of the type ExternalName is only a name and has no endpoints.
 pub(in crate::source) fn service(context: &mut Context, node: Node<'_>, metadata: &Metadata) -> Service {
     let name = ObjectName::new(metadata.namespace.clone(), metadata.name.clone());
     let mut service = Service {
         name,
+        service_type: ServiceType::default(),
         selector: None,
         cluster_addresses: Vec::new(),
         external_addresses: Vec::new(),
         ports: Vec::new(),
         headless: false,
         external_traffic_local: false,
+        balances_to_pods: metadata
+            .source
+            .annotations
+            .iter()
+            .any(|(key, value)| TO_PODS.contains(&(&*key.value, &*value.value))),
     };
     let Some(spec) = node.get("spec") else { return service };
     let text = |key: &str| spec.get(key).and_then(Node::as_str);
     let path = Path::ROOT.field("spec");
-    if text("type") != Some("ExternalName") {
+    service.service_type = match text("type") {
+        Some("NodePort") => ServiceType::NodePort,
+        Some("LoadBalancer") => ServiceType::LoadBalancer,
+        Some("ExternalName") => ServiceType::ExternalName,
+        _ => ServiceType::ClusterIp,
+    };
+    if service.service_type != ServiceType::ExternalName {
         let labels = labels_of(context, spec.entry("selector"), &path.field("selector"));
         if !labels.is_empty() {
             let requirements = labels.into_iter().map(|(key, value)| Requirement::equals(key, value));

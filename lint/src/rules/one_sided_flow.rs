@@ -1,0 +1,228 @@
+//! NP511 and what lets a connection pass at its far end.
+
+mod far_end;
+
+use netpol_policy::model::{Direction, LabelSelector, Peer, Pod, PodNamespaces, PortMatch, Ports};
+use netpol_policy::span::Span;
+
+use crate::context::{Context, PeerAt, Reporter};
+use crate::rule::rule;
+use crate::words;
+
+use far_end::FarEnd;
+
+rule! {
+    /// ## What it does
+    /// Finds rules that allow connections which the policies at the other end deny: egress to pods that let nobody in from
+    /// here, or ingress from pods that may not connect to here. It needs the workloads of both ends. It looks only at
+    /// peers that name pods by labels, and reports a port only when no pod that the policy selects gets through to, or
+    /// is reached by, any pod of the peer. Where an `ipBlock` of the far end may cover the pods, it says nothing.
+    ///
+    /// ## Why it matters
+    /// A connection passes when the egress policies of its source and the ingress policies of its destination both allow
+    /// it. One side alone opens nothing: the application waits for a timeout, and the policy reads as if it were allowed.
+    ///
+    /// ## Example
+    /// ```yaml
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata: {name: web, namespace: shop}
+    /// spec:
+    ///   podSelector: {matchLabels: {app: web}}
+    ///   policyTypes: [Egress]
+    ///   egress:
+    ///     - to:
+    ///         - podSelector: {matchLabels: {app: db}}
+    ///       ports: [{protocol: TCP, port: 5432}]
+    /// ---
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata: {name: db, namespace: shop}
+    /// spec:
+    ///   podSelector: {matchLabels: {app: db}}
+    ///   policyTypes: [Ingress]
+    /// ---
+    /// apiVersion: v1
+    /// kind: Pod
+    /// metadata: {name: web, namespace: shop, labels: {app: web}}
+    /// spec: {containers: [{name: web, image: example.com/web}]}
+    /// ---
+    /// apiVersion: v1
+    /// kind: Pod
+    /// metadata: {name: db, namespace: shop, labels: {app: db}}
+    /// spec: {containers: [{name: db, image: example.com/db, ports: [{containerPort: 5432}]}]}
+    /// ```
+    ///
+    /// ## Fix
+    /// Allow the connection at the far end as well, or remove it here.
+    NP511 "one-sided-flow" {
+        severity: Warning,
+        scope: Documents,
+        fix: None,
+        check: Policy(check),
+    }
+}
+
+/// A policy for more kinds of pods than this, or a peer of more than that, names no flow in particular.
+const MANY_NEAR: usize = 64;
+const MANY_FAR: usize = 16;
+
+fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
+    let Some(policy) = &cx.policy.model else { return };
+    let own = &*policy.name.namespace;
+    // Looked up only when some peer is specific.
+    let mut near = None;
+    for at in cx.effective_peers() {
+        let rule = policy.rules(at.rule.direction).and_then(|rules| rules.get(at.rule.index));
+        let Some(rule) = rule else { continue };
+        let Some(Peer::Pods { namespaces, pods }) = rule.peers.items().get(at.index) else { continue };
+        if !is_specific(pods) || cx.settings.may_match_external_pods(cx.index, namespaces, own, pods) {
+            continue;
+        }
+        let Some(far) = few(cx.index.kinds_of(namespaces, own, pods), MANY_FAR) else { continue };
+        let near = near.get_or_insert_with(|| {
+            let (place, selector) = (&PodNamespaces::Own, &policy.pod_selector);
+            if cx.settings.may_match_external_pods(cx.index, place, own, selector) {
+                return None;
+            }
+            few(cx.index.kinds_of(place, own, selector), MANY_NEAR)
+        });
+        let Some(near) = near else { return };
+        let ends: Vec<_> = far.iter().map(|pod| FarEnd::new(cx.index, pod, at.rule.direction)).collect();
+        if ends.iter().any(|end| !end.is_isolated()) {
+            continue;
+        }
+        let passes = |port| ends.iter().any(|end| near.iter().any(|near| end.may_pass(near, port)));
+        let denied: Vec<Option<&PortMatch>> = match &rule.ports {
+            Ports::All => [None].into_iter().filter(|port| !passes(*port)).collect(),
+            Ports::Only(ports) => ports.iter().map(Some).filter(|port| !passes(*port)).collect(),
+        };
+        let many = matches!(&rule.ports, Ports::Only(ports) if ports.len() > denied.len());
+        if !denied.is_empty() {
+            report(cx, &at, near, &ends, many.then_some(&denied), out);
+        }
+    }
+}
+
+fn report(
+    cx: &Context<'_>,
+    at: &PeerAt<'_>,
+    near: &[&Pod],
+    ends: &[FarEnd<'_>],
+    ports: Option<&Vec<Option<&PortMatch>>>,
+    out: &mut Reporter<'_>,
+) {
+    let (near, far) =
+        (words::pod_names(near.iter().copied()), words::pod_names(ends.iter().map(|end| end.pod)));
+    let (allowed, denied) = match at.rule.direction {
+        Direction::Egress => ("egress is allowed here", format!("{far} lets no connection in from {near}")),
+        Direction::Ingress => ("ingress is allowed here", format!("{far} may open no connection to {near}")),
+    };
+    let ports = ports.map(|ports| {
+        let mut words: Vec<_> = ports.iter().flatten().map(|port| port.to_string()).collect();
+        words.dedup();
+        words.join(", ")
+    });
+    let on = ports.map_or(String::new(), |ports| format!(" on {ports}"));
+    let finding = out.report(span(at), at.path(), format!("{allowed}, but {denied}{on}"));
+    let mut policies: Vec<_> = ends.iter().flat_map(FarEnd::isolated_by).collect();
+    policies.sort();
+    policies.dedup();
+    let by = match policies.as_slice() {
+        [] => "by the label of its namespace".to_owned(),
+        [one] => format!("by policy {one}"),
+        [one, ..] => format!("by policy {one} and others"),
+    };
+    let field = far_end::opposite(at.rule.direction);
+    finding.label("denied at the other end").help(format!(
+        "the far end is isolated for {field} {by}; allow the connection there as well, or remove it here"
+    ));
+    for end in ends.iter().take(3) {
+        finding.at_workload(cx, end.pod, "the far end");
+    }
+}
+
+/// Whether a selector names pods by what they are.
+fn is_specific(pods: &LabelSelector) -> bool {
+    pods.requirements().any(|requirement| matches!(requirement.operator(), "In" | "Exists"))
+}
+
+/// Pods, when there are some and not too many.
+fn few<'c>(pods: Option<impl Iterator<Item = &'c Pod>>, many: usize) -> Option<Vec<&'c Pod>> {
+    let some: Vec<_> = pods?.take(many + 1).collect();
+    (!some.is_empty() && some.len() <= many).then_some(some)
+}
+
+fn span(at: &PeerAt<'_>) -> Span {
+    at.peer.pod_selector.present().map_or(at.item.span, super::place::of_selector)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::{clean, findings};
+
+    const PODS: &str = r"
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: job, namespace: shop, labels: {app: job}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: shop, labels: {app: db}}
+spec: {containers: [{name: db, ports: [{name: sql, containerPort: 5432}, {name: stats, containerPort: 9187}]}]}
+";
+    const TO_DB: &str = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: sql}, {port: 9187}]}]}";
+
+    fn policy(name: &str, spec: &str) -> String {
+        format!(
+            "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n"
+        )
+    }
+
+    fn both(near: &str, far: &str) -> String {
+        format!("{}{}{PODS}", policy("near", near), policy("far", far))
+    }
+
+    #[test]
+    fn fails() {
+        let deny = "{podSelector: {}, policyTypes: [Ingress]}";
+        insta::assert_snapshot!(findings("NP511", &both(TO_DB, deny)), @"5:114 warning spec.egress[0].to[0]: egress is allowed here, but shop/Pod/db lets no connection in from shop/Pod/web");
+        let one_port = "{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {}}], ports: [{port: 5432}]}]}";
+        insta::assert_snapshot!(findings("NP511", &both(TO_DB, one_port)), @"5:114 warning spec.egress[0].to[0]: egress is allowed here, but shop/Pod/db lets no connection in from shop/Pod/web on 9187/TCP");
+        let from_web = "{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}";
+        let web = "{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: job}}}]}]}";
+        insta::assert_snapshot!(findings("NP511", &both(from_web, web)), @"5:93 warning spec.ingress[0].from[0]: ingress is allowed here, but shop/Pod/web may open no connection to shop/Pod/db");
+    }
+
+    #[test]
+    fn passes() {
+        for far in [
+            "{podSelector: {matchLabels: {app: job}}, policyTypes: [Ingress]}",
+            "{podSelector: {matchLabels: {app: db}}, policyTypes: [Egress]}",
+            "{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}",
+            "{podSelector: {matchLabels: {app: db}}, ingress: [{ports: [{port: 5432, endPort: 9999}]}]}",
+            "{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{namespaceSelector: {matchLabels: {team: any}}}]}]}",
+            "{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}",
+        ] {
+            clean("NP511", &both(TO_DB, far));
+        }
+        let deny = "{podSelector: {}, policyTypes: [Ingress]}";
+        let to_all = "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}]}";
+        clean("NP511", &both(to_all, deny));
+        clean("NP511", &both(TO_DB, deny).replace("kind: Pod\n", "kind: ConfigMap\n"));
+        // Some of those that are selected get through.
+        let to_db = TO_DB.replacen("{matchLabels: {app: web}}", "{}", 1);
+        clean(
+            "NP511",
+            &both(
+                &to_db,
+                "{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{podSelector: {matchLabels: {app: web}}}]}]}",
+            ),
+        );
+    }
+}

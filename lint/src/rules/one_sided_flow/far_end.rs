@@ -1,0 +1,107 @@
+//! What the policies of the far end let pass.
+
+use netpol_policy::model::{
+    Direction, NetworkPolicy, ObjectName, Peer, Peers, Pod, PodNamespaces, PortMatch, Ports, Protocol, Rule,
+};
+
+use crate::index::Index;
+
+/// The pod at the far end of a rule, with what isolates it for the same connections.
+pub(super) struct FarEnd<'a> {
+    index: &'a Index<'a>,
+    pub(super) pod: &'a Pod,
+    /// The direction of the rule at the near end.
+    direction: Direction,
+    policies: Vec<&'a NetworkPolicy>,
+    by_label: bool,
+}
+
+impl<'a> FarEnd<'a> {
+    pub(super) fn new(index: &'a Index<'a>, pod: &'a Pod, direction: Direction) -> Self {
+        let seen_there = opposite(direction);
+        let namespace = index.cluster().namespaces.get(&pod.name.namespace);
+        let by_label = namespace.is_some_and(|namespace| namespace.default_deny().isolates(seen_there));
+        Self { index, pod, direction, policies: index.isolating(pod, seen_there).collect(), by_label }
+    }
+
+    pub(super) fn is_isolated(&self) -> bool {
+        self.by_label || !self.policies.is_empty()
+    }
+
+    pub(super) fn isolated_by(&self) -> impl Iterator<Item = &'a ObjectName> {
+        self.policies.iter().map(|policy| &policy.name)
+    }
+
+    /// Whether something may pass between a pod at the near end and this one, on a port of the near end's rule or on
+    /// any; what isn't known may.
+    pub(super) fn may_pass(&self, near: &Pod, port: Option<&PortMatch>) -> bool {
+        let destination = match self.direction {
+            Direction::Egress => self.pod,
+            Direction::Ingress => near,
+        };
+        let asked = port.map(|port| ranges(port, destination));
+        // A name that no container of the destination has is another matter.
+        if asked.as_ref().is_some_and(Vec::is_empty) || (near.name == self.pod.name && !near.is_template()) {
+            return true;
+        }
+        let allows = |policy: &NetworkPolicy, rule: &Rule| {
+            let peers = match &rule.peers {
+                Peers::All => true,
+                Peers::Only(peers) => peers.iter().any(|peer| self.may_mean(policy, peer, near)),
+            };
+            peers && overlaps(asked.as_deref(), &rule.ports, destination)
+        };
+        let direction = opposite(self.direction);
+        let mut policies = self.policies.iter();
+        policies.any(|policy| policy.rules(direction).into_iter().flatten().any(|rule| allows(policy, rule)))
+    }
+
+    fn may_mean(&self, policy: &NetworkPolicy, peer: &Peer, pod: &Pod) -> bool {
+        let (namespaces, pods) = match peer {
+            // Most manifests hold no addresses of pods.
+            Peer::Block(block) => {
+                return pod.addresses.is_empty()
+                    || pod.addresses.iter().any(|address| block.contains(*address));
+            }
+            Peer::Pods { namespaces, pods } => (namespaces, pods),
+        };
+        let namespace = &*pod.name.namespace;
+        pods.matches(&pod.labels)
+            && match namespaces {
+                PodNamespaces::Own => *namespace == *policy.name.namespace,
+                PodNamespaces::Selected(selector) => self.index.namespace_may_match(namespace, selector),
+            }
+    }
+}
+
+/// How the far end sees a connection.
+pub(super) fn opposite(direction: Direction) -> Direction {
+    match direction {
+        Direction::Ingress => Direction::Egress,
+        Direction::Egress => Direction::Ingress,
+    }
+}
+
+/// Whether a rule's ports hold some of those asked for; `None` asks for any.
+fn overlaps(asked: Option<&[Range]>, ports: &Ports, destination: &Pod) -> bool {
+    let (Some(asked), Ports::Only(ports)) = (asked, ports) else {
+        return true;
+    };
+    let mut allowed = ports.iter().flat_map(|port| ranges(port, destination));
+    allowed.any(|(protocol, first, last)| {
+        asked.iter().any(|(other, from, to)| *other == protocol && first <= *to && *from <= last)
+    })
+}
+
+type Range = (Protocol, u16, u16);
+
+/// The numbers that a port means at a destination.
+fn ranges(port: &PortMatch, destination: &Pod) -> Vec<Range> {
+    match port {
+        PortMatch::Every(protocol) => vec![(*protocol, 1, u16::MAX)],
+        PortMatch::Range(protocol, first, last) => vec![(*protocol, first.get(), last.get())],
+        PortMatch::Named(protocol, name) => {
+            destination.named_ports(*protocol, name).map(|port| (*protocol, port.get(), port.get())).collect()
+        }
+    }
+}
