@@ -3,15 +3,17 @@
 mod items;
 mod pod_selector;
 mod remove;
+mod selector;
 
-use netpol_policy::source::{Item, ListStyle, Slot, SpecSource};
+use netpol_policy::source::{Field, Item, ListStyle, Slot, SpecSource};
 use netpol_policy::span::Span;
 
 use crate::finding::Edit;
 
-pub(crate) use items::insert_after;
+pub(crate) use items::{insert_after, write_first};
 pub(crate) use pod_selector::write_pod_selector;
 pub(crate) use remove::remove_item;
+pub(crate) use selector::{expression_to_label, remove_expression};
 
 /// Makes one item of two neighbours whose values are mappings. `None` where that can't be done by small changes:
 /// one of the two is an alias, or carries an anchor or a tag. Each mapping has one field.
@@ -151,12 +153,7 @@ pub(crate) fn write_policy_types(
     };
     match &source.policy_types {
         Slot::Absent => {}
-        Slot::Null(field) if field.shared => return None,
-        Slot::Null(field) if field.span.is_empty() => {
-            let colon = field.key.end as usize + text.get(field.key.end as usize..)?.find(':')? + 1;
-            return Some(vec![Edit::insert(colon as u32, format!(" {}", flow(types)))]);
-        }
-        Slot::Null(field) => return Some(vec![Edit::replace(field.span, flow(types))]),
+        Slot::Null(field) => return fill_null(text, field, &flow(types)),
         Slot::Present(field) if field.value.items.is_empty() && !field.shared => {
             return Some(vec![Edit::replace(field.span, flow(types))]);
         }
@@ -191,6 +188,18 @@ pub(crate) fn write_policy_types(
     }
     let line = text[..end].trim_end_matches(['\n', '\r']).len();
     Some(vec![Edit::insert(line as u32, format!("{newline}{indent}{field}"))])
+}
+
+/// Writes a value where there is none.
+pub(crate) fn fill_null(text: &str, field: &Field<()>, value: &str) -> Option<Vec<Edit>> {
+    if field.shared {
+        return None;
+    }
+    if !field.span.is_empty() {
+        return Some(vec![Edit::replace(field.span, value)]);
+    }
+    let colon = field.key.end as usize + text.get(field.key.end as usize..)?.find(':')? + 1;
+    Some(vec![Edit::insert(colon as u32, format!(" {value}"))])
 }
 
 /// Puts a field first into a flow mapping.

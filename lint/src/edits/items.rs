@@ -3,7 +3,7 @@
 use netpol_policy::source::Item;
 use netpol_policy::span::Span;
 
-use super::{column, line_end, line_start, newline};
+use super::{column, line_end, line_start, newline, write_flow_field};
 use crate::finding::Edit;
 
 /// Writes a mapping of plain texts as an item after another, in the style of that one. `None` where the text around
@@ -41,6 +41,24 @@ pub(crate) fn insert_after<T>(text: &str, item: &Item<T>, fields: &[(&str, &str)
     let end = line_end(text, item.span.end.saturating_sub(1));
     let at = text[..end].trim_end_matches(['\n', '\r']).len();
     Some(vec![Edit::insert(at as u32, format!("{newline}{indent}-{gap}{content}"))])
+}
+
+/// Writes a field in front of the others of a mapping that is an item. `None` where the text around is too unusual.
+pub(crate) fn write_first<T>(text: &str, item: &Item<T>, key: &str, value: &str) -> Option<Vec<Edit>> {
+    if item.shared || item.span.is_empty() {
+        return None;
+    }
+    let written = text.get(item.span.range())?;
+    if written.starts_with('{') {
+        let value = if written.contains('"') { format!("\"{value}\"") } else { value.to_owned() };
+        return write_flow_field(text, item.span, key, &value);
+    }
+    let before = &text[line_start(text, item.span.start)..item.span.start as usize];
+    if !before.bytes().all(|b| matches!(b, b' ' | b'-')) {
+        return None;
+    }
+    let indent = " ".repeat(column(text, item.span.start));
+    Some(vec![Edit::insert(item.span.start, format!("{key}: {value}{}{indent}", newline(text)))])
 }
 
 fn join(fields: &[(&str, &str)], write: impl Fn(&(&str, &str)) -> String) -> String {

@@ -2,18 +2,13 @@
 
 use netpol_policy::source::{Field, Slot, SpecSource};
 
-use super::{column, line_end, newline, write_flow_field};
+use super::{column, fill_null, line_end, newline, write_flow_field};
 use crate::finding::Edit;
 
 /// Writes an empty `podSelector` into a spec where it is absent, as the first field, or null.
 pub(crate) fn write_pod_selector(text: &str, spec: &Field<SpecSource>) -> Option<Vec<Edit>> {
     match &spec.value.pod_selector {
-        Slot::Null(field) if field.shared => return None,
-        Slot::Null(field) if field.span.is_empty() => {
-            let colon = field.key.end as usize + text.get(field.key.end as usize..)?.find(':')? + 1;
-            return Some(vec![Edit::insert(colon as u32, " {}")]);
-        }
-        Slot::Null(field) => return Some(vec![Edit::replace(field.span, "{}")]),
+        Slot::Null(field) => return fill_null(text, field, "{}"),
         Slot::Absent => {}
         _ => return None,
     }
