@@ -100,17 +100,6 @@ impl Checker<'_> {
         let mut all = Found::default();
         for (offset, file) in files.iter().enumerate().filter(|(_, file)| !file.context) {
             let mut found = self.file(first + offset, file);
-            if !self.settings.severities.is_empty() {
-                let suppressed = found.suppressed.iter_mut().map(|suppressed| &mut suppressed.finding);
-                for finding in found.findings.iter_mut().chain(suppressed) {
-                    finding.severity = self.settings.severities.of(finding.rule).unwrap_or(finding.severity);
-                }
-            }
-            found.findings.sort_by(order);
-            // A part of the text that aliases repeat has one cause.
-            found.findings.dedup_by(|b, a| is_same(a, b));
-            found.suppressed.sort_by(|a, b| order(&a.finding, &b.finding));
-            found.suppressed.dedup_by(|b, a| is_same(&a.finding, &b.finding));
             all.findings.append(&mut found.findings);
             all.suppressed.append(&mut found.suppressed);
         }
@@ -119,6 +108,28 @@ impl Checker<'_> {
 
     /// Checks one file, whose index in the report is `number`.
     pub(crate) fn file(&self, number: usize, file: &SourceFile) -> Found {
+        let Found { mut findings, mut suppressed } = self.rules(number, file);
+        if !self.settings.severities.is_empty() {
+            let suppressed = suppressed.iter_mut().map(|suppressed| &mut suppressed.finding);
+            for finding in findings.iter_mut().chain(suppressed) {
+                finding.severity = self.settings.severities.of(finding.rule).unwrap_or(finding.severity);
+            }
+        }
+        findings.sort_by(order);
+        // A part of the text that aliases repeat has one cause.
+        findings.dedup_by(|b, a| is_same(a, b));
+        if let Some(baseline) = &self.settings.baseline {
+            let mut known = baseline.knows(file, &findings).into_iter();
+            let is_known = |_: &mut Finding| known.next().unwrap_or(false);
+            suppressed.extend(findings.extract_if(.., is_known).map(Suppressed::known));
+        }
+        suppressed.sort_by(|a, b| order(&a.finding, &b.finding));
+        suppressed.dedup_by(|b, a| is_same(&a.finding, &b.finding));
+        Found { findings, suppressed }
+    }
+
+    /// Runs the rules that are on, and sets aside what the file says is meant.
+    fn rules(&self, number: usize, file: &SourceFile) -> Found {
         let mut found = Found::default();
         let selection = self.settings.selection_for(file);
         let on: Vec<_> = selection.rules().collect();

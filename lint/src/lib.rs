@@ -30,6 +30,7 @@
 
 #![forbid(unsafe_code)]
 
+mod baseline;
 mod check;
 pub mod cli;
 pub mod config;
@@ -55,6 +56,7 @@ mod settings;
 mod suppress;
 mod words;
 
+pub use baseline::{Baseline, BaselineError};
 pub use check::{Report, check, check_text, check_text_beside};
 pub use context::{Context, Reporter};
 pub use file::SourceFile;

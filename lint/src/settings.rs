@@ -14,6 +14,7 @@ pub(crate) use per_file::absolute;
 pub use per_file::{Pattern, PatternError, Patterns, PerFileIgnores};
 pub use severities::Severities;
 
+use crate::baseline::Baseline;
 use crate::file::SourceFile;
 use crate::index::Index;
 use crate::select::Selection;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub dual_stack: bool,
     /// A range of more ports than this is wide.
     pub wide_port_range: NonZeroU16,
+    /// Findings that are known and not to be shown.
+    pub baseline: Option<Baseline>,
 }
 
 impl Settings {
@@ -85,6 +88,7 @@ impl From<Selection> for Settings {
             external_pods: Vec::new(),
             dual_stack: false,
             wide_port_range: Self::WIDE_PORT_RANGE,
+            baseline: None,
         }
     }
 }

@@ -43,6 +43,20 @@ pub enum SuppressedBy {
     Comment,
     /// An annotation of the object.
     Annotation,
+    /// The baseline.
+    Baseline,
+}
+
+impl Suppressed {
+    /// A finding of the baseline.
+    pub(crate) fn known(finding: Finding) -> Self {
+        Self { finding, by: SuppressedBy::Baseline, reason: None }
+    }
+
+    /// Whether it is in the baseline.
+    pub fn is_known(&self) -> bool {
+        self.by == SuppressedBy::Baseline
+    }
 }
 
 /// The suppressions of a file.

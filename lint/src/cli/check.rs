@@ -2,12 +2,14 @@
 
 mod change;
 mod format;
+mod known;
 mod rules;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use self::change::Change;
+use self::known::Known;
 use self::rules::Rules;
 use super::inputs::Inputs;
 use super::{Outcome, Terminal, complain};
@@ -38,6 +40,8 @@ pub(super) struct Args {
     /// Exit with status 0 whatever was found
     #[arg(long)]
     exit_zero: bool,
+    #[command(flatten)]
+    known: Known,
     /// Report also what comments and annotations in the manifests suppress
     #[arg(long)]
     disregard_suppressions: bool,
@@ -75,6 +79,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     if args.disregard_suppressions {
         settings.selection = settings.selection.disregarding_suppressions();
     }
+    settings.baseline = args.known.read()?;
     let input = input::read(&args.inputs.sources(&config));
     let mut cluster = input.surroundings();
     let Input { mut files, templates, excluded, seen, unreadable } = input;
@@ -99,7 +104,8 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         cluster = input::surroundings(&files);
     }
     let index = Index::new(&cluster);
-    let report = check(files, &index, &settings);
+    let mut report = check(files, &index, &settings);
+    args.known.write(&mut report, complete)?;
     // A changed text takes standard output.
     let taken = stdin.is_some() && change.is_some();
     format::show(args, config.output_format, terminal, &report, taken)?;
@@ -111,6 +117,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     }
     skipped(&templates, &excluded)?;
     mistaken_suppressions(&report, &settings.selection)?;
+    args.known.tell_stale(&report, &settings)?;
     if config.output_format.has_summary() {
         summary(&report, seen)?;
     }
@@ -201,10 +208,13 @@ fn summary(report: &Report, seen: usize) -> io::Result<()> {
         plural(seen, "file"),
     );
     let counts = Counts::of(report);
-    let suppressed = match report.suppressed.len() {
-        0 => String::new(),
-        count => format!("; {} suppressed", plural(count, "finding")),
-    };
+    let known = report.suppressed.iter().filter(|suppressed| suppressed.is_known()).count();
+    let mut suppressed = String::new();
+    for (count, what) in [(report.suppressed.len() - known, "suppressed"), (known, "in the baseline")] {
+        if count > 0 {
+            suppressed.push_str(&format!("; {} {what}", plural(count, "finding")));
+        }
+    }
     let mut err = io::stderr().lock();
     if counts.total() == 0 && policies == 0 {
         return writeln!(err, "checked {}: no policy found", plural(seen, "file"));

@@ -45,6 +45,7 @@ impl Config {
             external_pods: last(layers, |o| o.external_pods.clone()).unwrap_or_default(),
             dual_stack: last(layers, |o| o.dual_stack).unwrap_or_default(),
             wide_port_range: last(layers, |o| o.wide_port_range).unwrap_or(Settings::WIDE_PORT_RANGE),
+            baseline: None,
         };
         let with_folder = |key: fn(&Options) -> bool| layers.into_iter().rfind(|(options, _)| key(options));
         let include = with_folder(|options| options.include.is_some());

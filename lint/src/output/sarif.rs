@@ -86,9 +86,12 @@ fn result(report: &Report, finding: &Finding, suppressed: Option<&Suppressed>, f
 fn suppression(suppressed: &Suppressed) -> Value {
     let mut suppression = json!({"kind": match suppressed.by {
         SuppressedBy::Comment | SuppressedBy::Annotation => "inSource",
+        SuppressedBy::Baseline => "external",
     }});
-    if let Some(reason) = &suppressed.reason {
-        suppression["justification"] = json!(one_line(reason));
+    match (&suppressed.reason, suppressed.by) {
+        (Some(reason), _) => suppression["justification"] = json!(one_line(reason)),
+        (None, SuppressedBy::Baseline) => suppression["justification"] = json!("listed in the baseline"),
+        (None, _) => {}
     }
     suppression
 }
