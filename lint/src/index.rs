@@ -16,6 +16,7 @@ pub use self::listening::Listening;
 use self::namespace::NamespaceIndex;
 use self::policies::Policies;
 use crate::facts::ClusterFacts;
+use crate::slip;
 
 /// Which pods a selector means, without looking at every pod: pods are found by namespace, then by the rarest label
 /// that a selector asks for; policies that select a pod likewise. Built once; takes time and memory in proportion to the
@@ -30,6 +31,8 @@ pub struct Index<'c> {
     by_pod_label: Arc<HashMap<(&'c str, &'c str), Vec<&'c str>>>,
     /// Many policies ask about the same pods.
     listening: Arc<Mutex<HashMap<Selected, Option<Arc<Listening>>>>>,
+    /// What keys and values of labels of namespaces were probably meant to be.
+    similar: Arc<Mutex<HashMap<(Box<str>, Box<str>), Option<Box<str>>>>>,
     /// The namespaces that have pods on the network of their node.
     on_nodes: Arc<[&'c str]>,
     policies: Arc<Policies<'c>>,
@@ -37,6 +40,9 @@ pub struct Index<'c> {
     newer: Policies<'c>,
     replaced: HashSet<&'c ObjectName>,
 }
+
+/// Namespaces that every cluster has.
+pub(crate) const ALWAYS: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// Pods by the name of a namespace and labels, or by labels of namespaces and their own.
 type Selected = (Option<Box<str>>, LabelSelector, LabelSelector);
@@ -88,6 +94,7 @@ impl<'c> Index<'c> {
             by_namespace_label: Arc::new(by_namespace_label),
             by_pod_label: Arc::new(by_pod_label),
             listening: Arc::default(),
+            similar: Arc::default(),
             on_nodes,
             policies,
             newer,
@@ -114,6 +121,7 @@ impl<'c> Index<'c> {
             by_namespace_label: self.by_namespace_label.clone(),
             by_pod_label: self.by_pod_label.clone(),
             listening: self.listening.clone(),
+            similar: self.similar.clone(),
             on_nodes: self.on_nodes.clone(),
             policies: self.policies.clone(),
             replaced: replaced.collect(),
@@ -277,6 +285,35 @@ impl<'c> Index<'c> {
     /// Whether at least one namespace that was given has a label.
     pub fn is_namespace_label(&self, key: &str, value: &str) -> bool {
         self.by_namespace_label.contains_key(&(key, value))
+    }
+
+    /// Whether a namespace is among those given, or a workload of it.
+    pub fn knows_namespace(&self, name: &str) -> bool {
+        self.namespaces.contains_key(name)
+    }
+
+    /// Whether a label of namespaces can be looked for at all: the names of some are known, or some have a manifest.
+    pub fn knows_namespaces(&self, key: &str) -> bool {
+        if key == METADATA_NAME { !self.namespaces.is_empty() } else { !self.by_namespace_label.is_empty() }
+    }
+
+    /// The value of a label of namespaces that was probably meant.
+    pub fn similar_namespace_label(&self, key: &str, value: &str) -> Option<Box<str>> {
+        let asked = (Box::from(key), Box::from(value));
+        let lock = || self.similar.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(&asked).cloned();
+        known.unwrap_or_else(|| {
+            let labelled = self.by_namespace_label.keys().filter(|(known, _)| *known == key);
+            let meant = if key == METADATA_NAME {
+                let names = self.namespaces.keys().copied().filter(|name| !ALWAYS.contains(name));
+                slip::meant(value, names.chain(ALWAYS))
+            } else {
+                slip::meant(value, labelled.map(|(_, value)| *value))
+            };
+            let meant = meant.map(Box::from);
+            lock().insert(asked, meant.clone());
+            meant
+        })
     }
 
     /// Whether a namespace has the labels; of one without a manifest only the name is known.

@@ -53,6 +53,7 @@ mod rule;
 mod rules;
 mod select;
 mod settings;
+mod slip;
 mod suppress;
 mod words;
 

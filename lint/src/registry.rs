@@ -52,6 +52,7 @@ pub static RULES: &[&Rule] = &[
     &r::subsumed_peer::RULE,
     &r::dangling_target::RULE,
     &r::dangling_peer::RULE,
+    &r::dangling_namespace::RULE,
     &r::selects_workload_not_pod::RULE,
     &r::service_port::RULE,
     &r::unresolved_named_port::RULE,

@@ -7,6 +7,7 @@ pub(crate) mod cidr_host_bits;
 mod comments;
 pub(crate) mod contradictory_selector;
 mod dangling;
+pub(crate) mod dangling_namespace;
 pub(crate) mod dangling_peer;
 pub(crate) mod dangling_target;
 pub(crate) mod default_deny_voided;
