@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use netpol_policy::model::{
-    Cluster, Direction, LabelSelector, LabelValue, Labels, METADATA_NAME, Namespace, NetworkPolicy,
-    ObjectName, Pod, PodNamespaces, Requirement,
+    Cluster, Direction, EndpointSlice, LabelSelector, LabelValue, Labels, METADATA_NAME, Namespace,
+    NetworkPolicy, ObjectName, Pod, PodNamespaces, Requirement, Service,
 };
 
 pub use self::listening::Listening;
@@ -35,6 +35,9 @@ pub struct Index<'c> {
     similar: Arc<Mutex<HashMap<(Box<str>, Box<str>), Option<Box<str>>>>>,
     /// The namespaces that have pods on the network of their node.
     on_nodes: Arc<[&'c str]>,
+    services: Arc<HashMap<&'c str, Vec<&'c Service>>>,
+    /// Those of the API server.
+    api_server_slices: Arc<[&'c EndpointSlice]>,
     policies: Arc<Policies<'c>>,
     /// Policies that take the place of those of the same names.
     newer: Policies<'c>,
@@ -78,7 +81,9 @@ impl<'c> Index<'c> {
                 namespace.host_network.push(pod);
             }
         }
+        let mut services = HashMap::<_, Vec<_>>::new();
         for service in &cluster.services {
+            services.entry(&*service.name.namespace).or_default().push(service);
             if let Some(namespace) = namespaces.get_mut(&*service.name.namespace) {
                 namespace.add_service(service);
             }
@@ -96,6 +101,12 @@ impl<'c> Index<'c> {
             listening: Arc::default(),
             similar: Arc::default(),
             on_nodes,
+            services: Arc::new(services),
+            api_server_slices: cluster
+                .endpoint_slices
+                .iter()
+                .filter(|slice| is_api_server(&slice.service))
+                .collect(),
             policies,
             newer,
             replaced,
@@ -123,6 +134,8 @@ impl<'c> Index<'c> {
             listening: self.listening.clone(),
             similar: self.similar.clone(),
             on_nodes: self.on_nodes.clone(),
+            services: self.services.clone(),
+            api_server_slices: self.api_server_slices.clone(),
             policies: self.policies.clone(),
             replaced: replaced.collect(),
             newer: Policies::new(policies),
@@ -146,6 +159,21 @@ impl<'c> Index<'c> {
     ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
         let older = self.policies.isolating(pod, direction).filter(|policy| self.counts(policy));
         older.chain(self.newer.isolating(pod, direction))
+    }
+
+    /// The Services of a namespace.
+    pub fn services(&self, namespace: &str) -> &[&'c Service] {
+        self.services.get(namespace).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The Service of the API server: `kubernetes` in namespace `default`.
+    pub fn api_server(&self) -> Option<&'c Service> {
+        self.services("default").iter().copied().find(|service| is_api_server(&service.name))
+    }
+
+    /// The EndpointSlices of that Service.
+    pub fn api_server_slices(&self) -> &[&'c EndpointSlice] {
+        &self.api_server_slices
     }
 
     fn counts(&self, policy: &NetworkPolicy) -> bool {
@@ -412,6 +440,10 @@ impl<'c> Index<'c> {
         let known = !names.is_empty() && names.iter().all(|name| self.knows_workloads_of(name));
         known.then_some(names)
     }
+}
+
+fn is_api_server(service: &ObjectName) -> bool {
+    &*service.namespace == "default" && &*service.name == "kubernetes"
 }
 
 /// Whether a requirement asks for a label of namespaces other than their name.

@@ -1,6 +1,7 @@
 //! The rules, one to a file.
 
 pub(crate) mod allow_all_beside_narrow_rules;
+pub(crate) mod api_server_port;
 mod blocks;
 pub(crate) mod broken_yaml;
 pub(crate) mod cidr_host_bits;
@@ -49,12 +50,14 @@ pub(crate) mod port_not_exposed;
 pub(crate) mod port_without_number;
 mod redundancy;
 pub(crate) mod removed_api_version;
+pub(crate) mod reply_rule;
 pub(crate) mod rules_not_in_policy_types;
 mod selectors;
 pub(crate) mod selects_workload_not_pod;
 pub(crate) mod service_port;
 pub(crate) mod shadowed_by_admin_policy;
 pub(crate) mod simplifiable_selector;
+pub(crate) mod source_address_rewritten;
 pub(crate) mod split_peer_selectors;
 pub(crate) mod split_peers_and_ports;
 pub(crate) mod subsumed_cidr;
