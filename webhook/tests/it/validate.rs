@@ -41,6 +41,14 @@ fn validated(webhook: &Webhook, object: &Value, more: &Value) -> Value {
 }
 
 #[test]
+fn a_policy_does_not_let_itself_in() {
+    let webhook = Webhook::start(&[]);
+    let mut object = policy(BAD);
+    object["metadata"]["annotations"] = json!({ "netpol.dev/lint-ignore": "ALL" });
+    assert_eq!(validated(&webhook, &object, &json!({}))["allowed"], false);
+}
+
+#[test]
 fn a_refusal_names_code_path_and_fix() {
     let webhook = Webhook::start(&[]);
     let response = validated(&webhook, &policy(GOOD), &json!({}));
