@@ -68,6 +68,11 @@ impl SourceFile {
         })
     }
 
+    /// The folder that it is in, with a slash at its end; empty when its name has none.
+    pub fn folder(&self) -> &str {
+        self.name.rfind(['/', '\\']).map_or("", |end| &self.name[..=end])
+    }
+
     /// Where objects go that name no namespace.
     pub fn default_namespace(&self) -> &str {
         &self.default_namespace

@@ -14,6 +14,8 @@ pub struct Policies<'f> {
     files: &'f [SourceFile],
     cluster: Option<&'f Cluster>,
     by_namespace: OnceLock<HashMap<Box<str>, Vec<At>>>,
+    /// By namespace and name, with a slash between.
+    by_name: OnceLock<HashMap<Box<str>, Vec<At>>>,
 }
 
 /// Where a policy is kept.
@@ -42,14 +44,34 @@ pub enum KnownPolicy<'f> {
 impl<'f> Policies<'f> {
     /// The policies of some files, beside those of a cluster that the files don't have.
     pub(crate) fn new(files: &'f [SourceFile], cluster: Option<&'f Cluster>) -> Self {
-        Self { files, cluster, by_namespace: OnceLock::new() }
+        Self { files, cluster, by_namespace: OnceLock::new(), by_name: OnceLock::new() }
     }
 
     /// The policies of a namespace: those of the files in their order, then the others. Those that the API server would
     /// refuse are among them; they have no [`KnownPolicy::model`].
     pub fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = KnownPolicy<'_>> {
         let at = self.by_namespace.get_or_init(|| self.collect()).get(namespace);
-        at.into_iter().flatten().filter_map(|at| match *at {
+        at.into_iter().flatten().filter_map(|at| self.get(*at))
+    }
+
+    /// The policies of the files that have a namespace and a name, in the order of the files.
+    pub fn named(&self, namespace: &str, name: &str) -> impl Iterator<Item = KnownPolicy<'_>> {
+        let by_name = self.by_name.get_or_init(|| {
+            let mut all = HashMap::<Box<str>, Vec<_>>::new();
+            for (at, file, source) in self.written() {
+                if let Some(name) = &source.metadata.name {
+                    let name = format!("{}/{}", file.namespace_of(source), name.value);
+                    all.entry(name.into_boxed_str()).or_default().push(at);
+                }
+            }
+            all
+        });
+        let at = by_name.get(&*format!("{namespace}/{name}"));
+        at.into_iter().flatten().filter_map(|at| self.get(*at))
+    }
+
+    fn get(&self, at: At) -> Option<KnownPolicy<'_>> {
+        match at {
             At::Cluster(index) => self.cluster?.policies.get(index).map(KnownPolicy::Running),
             At::File { file: number, object } => {
                 let file = self.files.get(number)?;
@@ -58,6 +80,18 @@ impl<'f> Policies<'f> {
                     _ => None,
                 }
             }
+        }
+    }
+
+    /// The policies of the files.
+    fn written(&self) -> impl Iterator<Item = (At, &SourceFile, &PolicySource)> {
+        self.files.iter().enumerate().flat_map(|(number, file)| {
+            file.manifest.objects.iter().enumerate().filter_map(move |(object, content)| {
+                match &content.content {
+                    Content::Policy(source) => Some((At::File { file: number, object }, file, &**source)),
+                    _ => None,
+                }
+            })
         })
     }
 
@@ -67,12 +101,8 @@ impl<'f> Policies<'f> {
             Some(there) => there.push(at),
             None => _ = all.insert(namespace.into(), vec![at]),
         };
-        for (number, file) in self.files.iter().enumerate() {
-            for (object, policy) in file.manifest.objects.iter().enumerate() {
-                if let Content::Policy(source) = &policy.content {
-                    add(file.namespace_of(source), At::File { file: number, object });
-                }
-            }
+        for (at, file, source) in self.written() {
+            add(file.namespace_of(source), at);
         }
         let mut written = std::collections::HashSet::new();
         for policy in self.files.iter().flat_map(SourceFile::policies).filter_map(|(_, p)| p.model.as_ref()) {
@@ -119,15 +149,9 @@ impl<'f> KnownPolicy<'f> {
             return true;
         }
         let named = [source, policy].iter().all(|policy| policy.metadata.namespace.is_some());
-        let folder = |file: &'f SourceFile| folder(&file.name);
-        let (a, b) = (folder(other_file), self::folder(&file.name));
+        let (a, b) = (other_file.folder(), file.folder());
         named && (holds(a, b) || holds(b, a))
     }
-}
-
-/// The path before the last `/`, which counts.
-fn folder(path: &str) -> &str {
-    path.rfind(['/', '\\']).map_or("", |end| &path[..=end])
 }
 
 fn holds(outer: &str, inner: &str) -> bool {

@@ -49,6 +49,7 @@ pub static RULES: &[&Rule] = &[
     &r::world_open_ingress::RULE,
     &r::subsumed_cidr::RULE,
     &r::api_server_port::RULE,
+    &r::duplicate_policy::RULE,
     &r::duplicate_rule::RULE,
     &r::subsumed_rule::RULE,
     &r::subsumed_peer::RULE,

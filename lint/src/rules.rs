@@ -15,6 +15,7 @@ pub(crate) mod default_deny_voided;
 mod destinations;
 pub(crate) mod dns_one_protocol;
 pub(crate) mod duplicate_key;
+pub(crate) mod duplicate_policy;
 pub(crate) mod duplicate_port;
 pub(crate) mod duplicate_rule;
 pub(crate) mod egress_policy_denies_ingress;
