@@ -1,15 +1,17 @@
 //! Changes of YAML text that leave everything else as it is: comments, quoting, line ends, indentation.
 
+mod field;
 mod items;
 mod pod_selector;
 mod remove;
 mod selector;
 
-use netpol_policy::source::{Field, Item, ListStyle, Slot, SpecSource};
+use netpol_policy::source::{Field, Item, List, ListStyle, Slot, SpecSource};
 use netpol_policy::span::Span;
 
 use crate::finding::Edit;
 
+pub(crate) use field::{insert_field, is_json};
 pub(crate) use items::{insert_after, write_first};
 pub(crate) use pod_selector::write_pod_selector;
 pub(crate) use remove::remove_item;
@@ -218,12 +220,16 @@ fn write_flow_field(text: &str, mapping: Span, key: &str, value: &str) -> Option
 
 /// Adds a policy type to a list that has some.
 pub(crate) fn add_policy_type(text: &str, source: &SpecSource, policy_type: &str) -> Option<Vec<Edit>> {
-    let field = source.policy_types.present().filter(|field| !field.shared)?;
-    let last = field.value.items.last().filter(|item| !item.shared)?;
+    append_text(text, source.policy_types.present()?, policy_type)
+}
+
+/// Adds a text to a list of texts that has some.
+pub(crate) fn append_text(text: &str, field: &Field<List<Box<str>>>, new: &str) -> Option<Vec<Edit>> {
+    let last = field.value.items.last().filter(|item| !item.shared && !field.shared)?;
     let written = text.get(last.span.range())?;
     let quote =
         written.chars().next().filter(|c| matches!(c, '"' | '\'')).map(String::from).unwrap_or_default();
-    let item = format!("{quote}{policy_type}{quote}");
+    let item = format!("{quote}{new}{quote}");
     let edit = match (field.value.style, last.dash) {
         (ListStyle::Block, Some(dash)) => {
             let gap = text.get(dash.end as usize..last.span.start as usize)?;

@@ -13,7 +13,7 @@ mod policy;
 mod problem;
 
 pub use load::{Loaded, cluster, load};
-pub use lower::nearest;
+pub use lower::{nearest, parse_cidr};
 pub use manifest::{Content, EntryPointSource, Manifest, Object, WorkloadSource};
 pub use policy::{
     Expression, Field, IpBlockSource, Item, List, ListStyle, ObjectMeta, PeerSource, PolicySource,

@@ -30,7 +30,7 @@ pub(crate) fn findings(code: &str, text: &str) -> String {
 /// not be looked at.
 fn report(code: &str, text: &str) -> Report {
     if find_rule(code).is_none_or(|rule| rule.scope != Scope::Cluster) {
-        return check_text("test.yaml", text, &only(code));
+        return check_text("test.yaml", text, &only(code, text));
     }
     let mut evidence = Evidence::default();
     let mut readable = Readable { namespaces: true, pods: false, daemon_sets: true };
@@ -45,7 +45,7 @@ fn report(code: &str, text: &str) -> Report {
     facts.tell_at_first(&files);
     let cluster = source::cluster([&files[0].manifest]);
     let index = Index::new(&cluster).with_facts(&facts);
-    check(files, &index, &only(code))
+    check(files, &index, &only(code, text))
 }
 
 /// Asserts that one rule has nothing to say.
@@ -75,15 +75,17 @@ pub(crate) fn fixed(code: &str, text: &str) -> String {
 fn fix(code: &str, text: &str) -> String {
     let file = SourceFile::read("test.yaml", text, &Arc::from("default"));
     let cluster = source::cluster([&file.manifest]);
-    let fixed = fix_file(&file, &Index::new(&cluster), &only(code), Applicability::Unsafe);
+    let fixed = fix_file(&file, &Index::new(&cluster), &only(code, text), Applicability::Unsafe);
     match fixed.refused.first() {
         Some(refused) => format!("refused: {}", refused.reason),
         None => fixed.file.text.into(),
     }
 }
 
-fn only(code: &str) -> Settings {
-    Selection::new(&[code], &[]).unwrap().into()
+/// One rule; a text says in a comment where the configuration isn't as usual.
+fn only(code: &str, text: &str) -> Settings {
+    let selection = Selection::new(&[code], &[]).unwrap();
+    Settings { dual_stack: text.contains("dual-stack = true"), ..selection.into() }
 }
 
 const HEAD: &str =

@@ -14,6 +14,7 @@ mod service;
 mod suggest;
 mod topology;
 
+pub use address::parse_cidr;
 pub(super) use context::Context;
 pub(super) use entry::entry_point;
 pub(super) use metadata::{Metadata, metadata};

@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 /// A CIDR as the API server reads it (`netutils.ParseCIDRSloppy`): leading zeros in IPv4 are decimal, host bits are
 /// allowed, and an IPv4-mapped block is the IPv4 block that it maps.
-pub(in crate::source) fn parse_cidr(text: &str) -> Option<IpNet> {
+pub fn parse_cidr(text: &str) -> Option<IpNet> {
     let (address, length) = text.split_once('/')?;
     if length.is_empty() || length.len() > 9 || !length.bytes().all(|b| b.is_ascii_digit()) {
         return None;
