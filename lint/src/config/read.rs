@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
 use super::Options;
+use super::resolve::from_here;
 use super::schema::keys;
 
 /// A file with its keys.
@@ -73,7 +74,7 @@ impl ConfigFile {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        let options = Options::parse(&path.to_string_lossy(), &text)?;
+        let options = Options::parse(&from_here(path).to_string_lossy(), &text)?;
         Ok(Self { path: path.to_owned(), options })
     }
 }

@@ -51,7 +51,7 @@ impl Config {
         let include = with_folder(|options| options.include.is_some());
         let exclude = with_folder(|options| options.exclude.is_some());
         let join = |(options, folder): (&Options, &Path)| -> Vec<PathBuf> {
-            options.include.iter().flatten().map(|path| joined(folder, path)).collect()
+            options.include.iter().flatten().map(|path| from_here(&folder.join(path))).collect()
         };
         let patterns = |(options, folder): (&Options, &Path)| {
             Patterns::new(&absolute(folder), options.exclude.iter().flatten())
@@ -126,8 +126,8 @@ fn per_file_ignores(layers: [Layer<'_>; 2]) -> PerFileIgnores {
 }
 
 /// A path as people write it: from the current folder on where it is below.
-fn joined(folder: &Path, path: &Path) -> PathBuf {
-    let path = absolute(&folder.join(path));
+pub(super) fn from_here(path: &Path) -> PathBuf {
+    let path = absolute(path);
     match std::env::current_dir() {
         Ok(current) => match path.strip_prefix(&current) {
             Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from("."),

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use toml::{Table, Value};
 
+use super::resolve::from_here;
 use super::{Config, Options};
 use crate::output::printable::one_line;
 
@@ -13,7 +14,7 @@ impl Config {
     /// Writes everything that counts as a configuration, each key with its origin in a comment.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let file = self.file.as_ref();
-        let name = file.map(|file| one_line(&file.path.to_string_lossy()).into_owned());
+        let name = file.map(|file| one_line(&from_here(&file.path).to_string_lossy()).into_owned());
         match &name {
             Some(name) => writeln!(out, "# from {name}")?,
             None => writeln!(out, "# no {} found", super::FILE_NAME)?,

@@ -128,7 +128,9 @@ impl PerFileIgnores {
 /// A path from the root on, without `.` and `..`. Links are not followed.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     use std::path::Component;
-    // Fails for an empty path and without a current folder; a relative path then matches nothing.
+    // The folder of a file in the current folder.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    // Fails without a current folder; a relative path then matches nothing.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut clean = PathBuf::new();
     for part in path.components() {
