@@ -2,6 +2,7 @@
 
 mod glob;
 mod identity;
+mod patches;
 mod reading;
 mod relevant;
 mod walk;
@@ -16,6 +17,7 @@ use netpol_policy::syntax::SyntaxErrorKind;
 use thiserror::Error;
 
 use self::identity::Identity;
+use self::patches::Patches;
 use self::reading::Reading;
 use crate::file::SourceFile;
 use crate::settings::Patterns;
@@ -27,6 +29,8 @@ pub struct Input {
     pub files: Vec<SourceFile>,
     /// Templates of Helm, which were not read.
     pub templates: Vec<Box<str>>,
+    /// Patches of Kustomize, which are parts of objects and were not read.
+    pub patches: Vec<Box<str>>,
     /// Files that were named and then left out by a pattern.
     pub excluded: Vec<Box<str>>,
     /// Number of files that were looked into.
@@ -143,7 +147,15 @@ pub fn read(sources: &Sources) -> Input {
 /// Puts together what was read.
 fn assemble(loaded: Vec<Loaded>) -> Input {
     let mut input = Input::default();
-    for Loaded { mut file, named, .. } in loaded {
+    let mut patches = Patches::default();
+    for Loaded { mut file, named, identity } in loaded {
+        // Standard input has no number, and no neighbours.
+        if identity.is_some() && file.policies().next().is_some() && patches.contains(&file.name) {
+            if !file.context {
+                input.patches.push(file.name);
+            }
+            continue;
+        }
         let errors = &mut file.manifest.errors;
         let before = errors.len();
         errors.retain(|error| error.kind != SyntaxErrorKind::HelmTemplate);

@@ -203,6 +203,33 @@ fn patterns_of_paths() {
     assert!(none.err.contains("can't read deploy/*.json: no file matches the pattern"), "{}", none.err);
 }
 
+#[test]
+fn patches_of_kustomize_are_no_policies() {
+    let patch = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: open}\nspec:\n  ingress: []\n";
+    let folder = folder(&[
+        (
+            "overlay/kustomization.yaml",
+            "resources: [../base]\npatches:\n- path: patches/one.yaml\n- patch: |-\n    a: b\npatchesStrategicMerge: [two.yaml]\n",
+        ),
+        ("overlay/patches/one.yaml", patch),
+        ("overlay/two.yaml", patch),
+        ("overlay/three.yaml", OPEN),
+        ("base/kustomization.yaml", "resources: [open.yaml]\n"),
+        ("base/open.yaml", OPEN),
+    ]);
+    let expected = ["base/open.yaml NP103", "overlay/three.yaml NP103"];
+    assert_eq!(found(folder.path(), &[]), expected);
+    let named = run(folder.path(), &["check", "overlay/two.yaml", "overlay/patches/one.yaml"], "");
+    assert_eq!((named.status, named.out.as_str()), (0, ""));
+    assert!(
+        named.err.contains("skipped overlay/patches/one.yaml and 1 other file: a patch is"),
+        "{}",
+        named.err
+    );
+    assert_eq!(run(folder.path(), &["matrix"], "").status, 2);
+    assert_eq!(run(folder.path(), &["matrix", "--lenient"], "").status, 0);
+}
+
 fn docs(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file)).unwrap()
 }

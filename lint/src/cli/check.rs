@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     settings.baseline = args.known.read()?;
     let input = input::read(&args.inputs.sources(&config));
     let mut cluster = input.surroundings();
-    let Input { mut files, templates, excluded, seen, unreadable } = input;
+    let Input { mut files, templates, patches, excluded, seen, unreadable } = input;
     let mut complete = unreadable.is_empty();
     for error in unreadable {
         complain(&error.into());
@@ -115,7 +115,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
             "netpol-lint: --unsafe-fixes alone changes nothing; add --fix to apply the fixes, --diff to see them"
         )?;
     }
-    skipped(&templates, &excluded)?;
+    skipped(&templates, &patches, &excluded)?;
     mistaken_suppressions(&report, &settings.selection)?;
     args.known.tell_stale(&report, &settings)?;
     if config.output_format.has_summary() {
@@ -155,7 +155,7 @@ fn reason(text: &str) -> Result<String, &'static str> {
 }
 
 /// Says which files were passed over: because they are no manifests yet, or by a pattern although they were named.
-fn skipped(templates: &[Box<str>], excluded: &[Box<str>]) -> io::Result<()> {
+fn skipped(templates: &[Box<str>], patches: &[Box<str>], excluded: &[Box<str>]) -> io::Result<()> {
     let some = |files: &[Box<str>]| {
         let (first, rest) = files.split_first()?;
         let more = if rest.is_empty() {
@@ -171,6 +171,13 @@ fn skipped(templates: &[Box<str>], excluded: &[Box<str>]) -> io::Result<()> {
             err,
             "netpol-lint: skipped {files}: a Helm template is no manifest before it is rendered; \
              try `helm template CHART | netpol-lint check -`"
+        )?;
+    }
+    if let Some(files) = some(patches) {
+        writeln!(
+            err,
+            "netpol-lint: skipped {files}: a patch is a part of an object; \
+             try `kustomize build OVERLAY | netpol-lint check -`"
         )?;
     }
     if let Some(files) = some(excluded) {

@@ -38,22 +38,14 @@ impl Given {
             Err(outcome) => return Ok(Err(outcome)),
         };
         let mut input = input::read(&self.inputs.sources(&config));
-        let mut complete = input.unreadable.is_empty() && input.templates.is_empty();
+        let mut complete =
+            input.unreadable.is_empty() && input.templates.is_empty() && input.patches.is_empty();
         for error in std::mem::take(&mut input.unreadable) {
             complain(&error.into());
         }
         let mut err = io::stderr().lock();
-        if let Some((first, more)) = input.templates.split_first() {
-            let first = one_line(first);
-            let more = match more.len() {
-                0 => String::new(),
-                more => format!(" and {}", plural(more, "other file")),
-            };
-            writeln!(
-                err,
-                "netpol-lint: left out {first}{more}: a Helm template is no manifest before it is rendered"
-            )?;
-        }
+        left_out(&input.templates, "a Helm template is no manifest before it is rendered", &mut err)?;
+        left_out(&input.patches, "a patch of Kustomize is a part of an object", &mut err)?;
         for file in &input.files {
             complete &= file.manifest.errors.is_empty();
             warn(file, &mut err)?;
@@ -68,6 +60,15 @@ impl Given {
         }
         Ok(Ok(Manifests { cluster: input.cluster(), files: input.files, config }))
     }
+}
+
+fn left_out(files: &[Box<str>], why: &str, err: &mut dyn Write) -> io::Result<()> {
+    let Some((first, more)) = files.split_first() else { return Ok(()) };
+    let more = match more.len() {
+        0 => String::new(),
+        more => format!(" and {}", plural(more, "other file")),
+    };
+    writeln!(err, "netpol-lint: left out {}{more}: {why}", one_line(first))
 }
 
 fn warn(file: &SourceFile, err: &mut dyn Write) -> io::Result<()> {

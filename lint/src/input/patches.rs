@@ -1,0 +1,50 @@
+//! Patches of Kustomize: parts of objects, which say nothing by themselves.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use netpol_policy::syntax::{self, Node};
+
+use crate::settings::absolute;
+
+/// Names of the file that says which others are patches.
+const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// Patches are seldom further below the file that names them.
+const LEVELS: usize = 3;
+
+/// Knows which files are patches. Each folder is looked into once.
+#[derive(Default)]
+pub(super) struct Patches {
+    by_folder: HashMap<PathBuf, Vec<PathBuf>>,
+}
+
+impl Patches {
+    /// Whether a `kustomization.yaml` beside or above a file names it as a patch.
+    pub(super) fn contains(&mut self, file: &str) -> bool {
+        let path = absolute(Path::new(file));
+        path.ancestors().skip(1).take(LEVELS).any(|folder| {
+            if !self.by_folder.contains_key(folder) {
+                self.by_folder.insert(folder.to_owned(), of_folder(folder));
+            }
+            self.by_folder[folder].contains(&path)
+        })
+    }
+}
+
+fn of_folder(folder: &Path) -> Vec<PathBuf> {
+    let text = NAMES.iter().find_map(|name| std::fs::read_to_string(folder.join(name)).ok());
+    let Some(text) = text else { return Vec::new() };
+    let stream = syntax::read(&text);
+    let roots = stream.documents.iter().map(syntax::Document::root);
+    roots.flat_map(named).map(|path| absolute(&folder.join(path))).collect()
+}
+
+/// The paths of all kinds of patches. A patch that stands in the file itself is no path to any file.
+fn named(root: Node<'_>) -> Vec<String> {
+    let list = |key| root.get(key).into_iter().flat_map(|list| list.items().map(|item| item.value));
+    let strategic = list("patchesStrategicMerge").filter_map(Node::as_str);
+    let with_path = list("patches").chain(list("patchesJson6902"));
+    let with_path = with_path.filter_map(|patch| patch.get("path").and_then(Node::as_str));
+    strategic.chain(with_path).map(str::to_owned).collect()
+}
