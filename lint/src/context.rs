@@ -1,6 +1,6 @@
 //! What a rule is given, and where it puts what it finds.
 
-use netpol_policy::model::{Direction, Pod};
+use netpol_policy::model::{Direction, EntryPoint, Pod};
 use netpol_policy::source::{Item, PeerSource, PolicySource, Problem, ProblemKind, RuleSource, SpecSource};
 use netpol_policy::span::Span;
 
@@ -234,6 +234,20 @@ impl Finding {
     /// A workload, which may be in another file; nothing when no file that was given has it.
     pub fn at_workload(&mut self, cx: &Context<'_>, pod: &Pod, text: impl Into<String>) -> &mut Self {
         if let Some(place) = cx.places.of(&pod.name) {
+            self.related.push(Label { place, text: text.into() });
+        }
+        self
+    }
+
+    /// A backend of an entry point, which may be in another file; nothing when no file that was given has it.
+    pub fn at_backend(
+        &mut self,
+        cx: &Context<'_>,
+        entry: &EntryPoint,
+        backend: usize,
+        text: impl Into<String>,
+    ) -> &mut Self {
+        if let Some(place) = cx.places.of_backend(entry, backend) {
             self.related.push(Label { place, text: text.into() });
         }
         self

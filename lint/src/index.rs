@@ -3,6 +3,7 @@
 mod listening;
 mod namespace;
 mod policies;
+mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use netpol_policy::model::{
 pub use self::listening::Listening;
 use self::namespace::NamespaceIndex;
 use self::policies::Policies;
+pub use self::targets::Target;
 use crate::facts::ClusterFacts;
 use crate::slip;
 
@@ -38,6 +40,7 @@ pub struct Index<'c> {
     services: Arc<HashMap<&'c str, Vec<&'c Service>>>,
     /// Those of the API server.
     api_server_slices: Arc<[&'c EndpointSlice]>,
+    targets: Arc<HashMap<&'c str, Vec<Target<'c>>>>,
     policies: Arc<Policies<'c>>,
     /// Policies that take the place of those of the same names.
     newer: Policies<'c>,
@@ -90,6 +93,7 @@ impl<'c> Index<'c> {
         }
         let on_nodes = namespaces.iter().filter(|(_, namespace)| !namespace.host_network.is_empty());
         let on_nodes = on_nodes.map(|(name, _)| *name).collect();
+        let targets = Arc::new(targets::targets(cluster, &namespaces));
         let policies = Arc::new(Policies::new(&cluster.policies));
         let (newer, replaced) = (Policies::default(), HashSet::new());
         Self {
@@ -107,6 +111,7 @@ impl<'c> Index<'c> {
                 .iter()
                 .filter(|slice| is_api_server(&slice.service))
                 .collect(),
+            targets,
             policies,
             newer,
             replaced,
@@ -136,6 +141,7 @@ impl<'c> Index<'c> {
             on_nodes: self.on_nodes.clone(),
             services: self.services.clone(),
             api_server_slices: self.api_server_slices.clone(),
+            targets: self.targets.clone(),
             policies: self.policies.clone(),
             replaced: replaced.collect(),
             newer: Policies::new(policies),
@@ -159,6 +165,11 @@ impl<'c> Index<'c> {
     ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
         let older = self.policies.isolating(pod, direction).filter(|policy| self.counts(policy));
         older.chain(self.newer.isolating(pod, direction))
+    }
+
+    /// The pods of a namespace that entry points send their callers to.
+    pub fn targets(&self, namespace: &str) -> &[Target<'c>] {
+        self.targets.get(namespace).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The Services of a namespace.
@@ -249,6 +260,17 @@ impl<'c> Index<'c> {
         let fewest = namespaces.min_by_key(BTreeSet::len).unwrap_or_default();
         let with_pod = fewest.into_iter().filter_map(|name| Some((name, self.pods(name, selector).next()?)));
         with_pod.take(limit).collect()
+    }
+
+    /// The pods of all namespaces that a selector matches, or would match were they not on the network of their node;
+    /// of ordinary ones one for each combination of labels and ports. Only a selector that asks for a label with a value
+    /// is looked for.
+    pub fn everywhere_all(&self, selector: &LabelSelector) -> Vec<&'c Pod> {
+        let with_pod = self.everywhere(selector, usize::MAX).into_iter();
+        let namespaces = with_pod.filter_map(|(name, _)| self.namespaces.get(name));
+        let mut pods: Vec<_> = namespaces.flat_map(|namespace| namespace.kinds(selector)).collect();
+        pods.extend(self.on_nodes.iter().flat_map(|name| self.host_network_pods(name, selector)));
+        pods
     }
 
     /// The pods on their node's network that a selector would match if it could.

@@ -62,7 +62,7 @@ pub use check::{Report, check, check_text, check_text_beside};
 pub use context::{Context, Reporter};
 pub use file::SourceFile;
 pub use finding::{Applicability, Edit, Finding, Fix, FixAvailability, Label, ObjectRef, Place, Severity};
-pub use index::{Index, Listening};
+pub use index::{Index, Listening, Target};
 pub use places::Places;
 pub use policies::{KnownPolicy, Policies};
 pub use registry::{RULES, find_rule};

@@ -69,6 +69,7 @@ pub static RULES: &[&Rule] = &[
     &r::targets_host_network::RULE,
     &r::peer_is_host_network::RULE,
     &r::one_sided_flow::RULE,
+    &r::entry_point_blocked::RULE,
     &r::source_address_rewritten::RULE,
     &r::default_deny_voided::RULE,
     &r::not_enforced::RULE,

@@ -25,6 +25,8 @@ pub(crate) mod empty_egress_without_type;
 pub(crate) mod empty_peer_list;
 pub(crate) mod empty_port_list;
 pub(crate) mod empty_rule;
+pub(crate) mod entry_point_blocked;
+mod far_end;
 pub(crate) mod feature_not_enforced;
 pub(crate) mod icmp_needs_portless_rule;
 pub(crate) mod implicit_all_pods;

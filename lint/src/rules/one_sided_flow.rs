@@ -1,7 +1,3 @@
-//! NP511 and what lets a connection pass at its far end.
-
-mod far_end;
-
 use netpol_policy::model::{Direction, LabelSelector, Peer, Pod, PodNamespaces, PortMatch, Ports};
 use netpol_policy::span::Span;
 
@@ -9,7 +5,7 @@ use crate::context::{Context, PeerAt, Reporter};
 use crate::rule::rule;
 use crate::words;
 
-use far_end::FarEnd;
+use super::far_end::{FarEnd, opposite};
 
 rule! {
     /// ## What it does
@@ -133,7 +129,7 @@ fn report(
         [one] => format!("by policy {one}"),
         [one, ..] => format!("by policy {one} and others"),
     };
-    let field = far_end::opposite(at.rule.direction);
+    let field = opposite(at.rule.direction);
     finding.label("denied at the other end").help(format!(
         "the far end is isolated for {field} {by}; allow the connection there as well, or remove it here"
     ));

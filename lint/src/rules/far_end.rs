@@ -1,5 +1,7 @@
 //! What the policies of the far end let pass.
 
+use std::net::IpAddr;
+
 use netpol_policy::model::{
     Direction, NetworkPolicy, ObjectName, Peer, Peers, Pod, PodNamespaces, PortMatch, Ports, Protocol, Rule,
 };
@@ -28,6 +30,11 @@ impl<'a> FarEnd<'a> {
         self.by_label || !self.policies.is_empty()
     }
 
+    /// The policies that isolate it.
+    pub(super) fn policies(&self) -> &[&'a NetworkPolicy] {
+        &self.policies
+    }
+
     pub(super) fn isolated_by(&self) -> impl Iterator<Item = &'a ObjectName> {
         self.policies.iter().map(|policy| &policy.name)
     }
@@ -54,6 +61,31 @@ impl<'a> FarEnd<'a> {
         let direction = opposite(self.direction);
         let mut policies = self.policies.iter();
         policies.any(|policy| policy.rules(direction).into_iter().flatten().any(|rule| allows(policy, rule)))
+    }
+
+    /// Whether somebody outside may reach this pod on a port: from one of some addresses, or from any when there are none.
+    pub(super) fn may_let_in(&self, addresses: &[IpAddr], port: &PortMatch) -> bool {
+        self.some_rule(port, |peers| match peers {
+            Peers::All => true,
+            Peers::Only(peers) => peers.iter().any(|peer| match peer {
+                Peer::Block(block) => {
+                    addresses.is_empty() || addresses.iter().any(|address| block.contains(*address))
+                }
+                Peer::Pods { .. } => false,
+            }),
+        })
+    }
+
+    /// Whether some rule opens a port to somebody.
+    pub(super) fn opens(&self, port: &PortMatch) -> bool {
+        self.some_rule(port, |_| true)
+    }
+
+    fn some_rule(&self, port: &PortMatch, peers: impl Fn(&Peers) -> bool) -> bool {
+        let asked = ranges(port, self.pod);
+        let direction = opposite(self.direction);
+        let rules = self.policies.iter().flat_map(|policy| policy.rules(direction).into_iter().flatten());
+        rules.into_iter().any(|rule| overlaps(Some(&asked), &rule.ports, self.pod) && peers(&rule.peers))
     }
 
     fn may_mean(&self, policy: &NetworkPolicy, peer: &Peer, pod: &Pod) -> bool {
