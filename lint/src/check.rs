@@ -96,7 +96,7 @@ pub(crate) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn files(&self, first: usize, files: &[SourceFile]) -> Found {
+    pub(crate) fn files(&self, first: usize, files: &[SourceFile]) -> Found {
         let mut all = Found::default();
         for (offset, file) in files.iter().enumerate().filter(|(_, file)| !file.context) {
             let mut found = self.file(first + offset, file);

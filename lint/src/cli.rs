@@ -12,6 +12,7 @@ mod mistakes;
 mod reach;
 mod rule;
 mod rules;
+mod server;
 mod terminal;
 
 use std::env;
@@ -48,6 +49,7 @@ enum Command {
     Rule(rule::Args),
     Rules(rules::Args),
     ConfigSchema(config_schema::Args),
+    Server(server::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -108,6 +110,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Rule(args) => rule::run(&args, terminal),
         Command::Rules(args) => rules::run(&args),
         Command::ConfigSchema(args) => config_schema::run(&args),
+        Command::Server(args) => server::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -83,6 +83,15 @@ pub fn fix_file(
     fixed
 }
 
+/// Whether the fix of one finding does what it says.
+pub(crate) fn proven(file: &SourceFile, finding: &Finding) -> bool {
+    let fixed =
+        FixedFile { file: file.reread(file.text.to_string()), applied: Vec::new(), refused: Vec::new() };
+    let findings = std::slice::from_ref(finding);
+    let batch = batch(&fixed, findings, Applicability::Unsafe);
+    !batch.is_empty() && attempt(file, &batch).is_ok()
+}
+
 /// One fix to try, with the policy that it changes.
 #[derive(Clone, Copy)]
 struct Candidate<'f> {

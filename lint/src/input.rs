@@ -19,8 +19,11 @@ use thiserror::Error;
 use self::identity::Identity;
 use self::patches::Patches;
 use self::reading::Reading;
+use crate::config::Config;
 use crate::file::SourceFile;
-use crate::settings::Patterns;
+use crate::settings::{Patterns, absolute};
+
+pub(crate) use self::relevant::mentions_policies;
 
 /// What was read from some paths.
 #[derive(Debug, Default)]
@@ -142,6 +145,18 @@ pub fn read(sources: &Sources) -> Input {
     identity::once(&mut loaded);
     unreadable.sort_by(|a, b| a.path.cmp(&b.path));
     Input { seen: seen - (before - asked(&loaded)), unreadable, excluded, ..assemble(loaded) }
+}
+
+/// The files of a folder and of those that its configuration includes, by their absolute paths; what can't be read is
+/// left out.
+pub(crate) fn folders(root: &Path, config: &Config) -> Vec<SourceFile> {
+    read(&Sources {
+        asked: vec![Source::Path(absolute(root))],
+        include: config.include.iter().map(|path| absolute(path)).collect(),
+        exclude: config.exclude.clone(),
+        namespace: config.namespace.as_str().into(),
+    })
+    .files
 }
 
 /// Puts together what was read.

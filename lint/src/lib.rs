@@ -9,6 +9,7 @@
 //! - [`explain`] says in plain words what a policy does.
 //! - [`reach`] answers whether somebody reaches somebody, and why.
 //! - [`matrix`] tells who reaches whom among everyone given.
+//! - [`server`] is the language server.
 //! - [`cli`] is the command `netpol-lint`.
 //!
 //! ```
@@ -52,6 +53,7 @@ mod registry;
 mod rule;
 mod rules;
 mod select;
+pub mod server;
 mod settings;
 mod slip;
 mod suppress;

@@ -40,7 +40,7 @@ pub(super) fn may_matter(text: &[u8]) -> bool {
 }
 
 /// Whether a text names the kind NetworkPolicy anywhere.
-pub(super) fn mentions_policies(text: &[u8]) -> bool {
+pub(crate) fn mentions_policies(text: &[u8]) -> bool {
     POLICY.find(text).is_some()
 }
 
