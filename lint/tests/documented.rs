@@ -72,6 +72,41 @@ fn samples() {
             "podSelector:\n  matchLabels:\n    app: web\npolicyTypes: [Ingress]\ningress:\n- ports:\n  - protocol: TCP\n    port: 443\n",
             &[],
         ),
+        (
+            "the public entrance",
+            "podSelector:\n  matchLabels:\n    app: web\npolicyTypes: [Ingress]\ningress:\n- from:\n  - ipBlock:\n      cidr: 0.0.0.0/0\n  ports:\n  - protocol: TCP\n    port: 80\n  - protocol: TCP\n    port: 443\n",
+            &[],
+        ),
+        (
+            "a database for the world, which is open",
+            "podSelector:\n  matchLabels:\n    app: store\npolicyTypes: [Ingress]\ningress:\n- from:\n  - ipBlock:\n      cidr: 0.0.0.0/0\n  ports:\n  - protocol: TCP\n    port: 5432\n",
+            &["NP307"],
+        ),
+        (
+            "names, and everything inside the cluster",
+            "podSelector:\n  matchLabels:\n    app: desk\npolicyTypes:\n- Egress\negress:\n- ports:\n  - port: 53\n    protocol: UDP\n  - port: 53\n    protocol: TCP\n- to:\n  - namespaceSelector: {}\n",
+            &[],
+        ),
+        (
+            "names over datagrams only",
+            "podSelector:\n  matchLabels:\n    app: desk\npolicyTypes:\n- Egress\negress:\n- to:\n  - namespaceSelector:\n      matchLabels:\n        kubernetes.io/metadata.name: kube-system\n    podSelector:\n      matchLabels:\n        k8s-app: kube-dns\n  ports:\n  - protocol: UDP\n    port: 53\n",
+            &["NP301"],
+        ),
+        (
+            "every port of the protocols with ports",
+            "podSelector: {}\npolicyTypes: [Ingress]\ningress:\n- from:\n  - podSelector: {}\n  ports:\n  - protocol: TCP\n  - protocol: UDP\n",
+            &[],
+        ),
+        (
+            "monitoring by labels of namespaces and pods",
+            "podSelector:\n  matchLabels:\n    app: store\npolicyTypes: [Ingress]\ningress:\n- from:\n  - namespaceSelector:\n      matchLabels:\n        team: watch\n    podSelector:\n      matchLabels:\n        kind: monitor\n  ports:\n  - protocol: TCP\n    port: metrics\n",
+            &[],
+        ),
+        (
+            "everyone but one namespace",
+            "podSelector: {}\npolicyTypes: [Ingress]\ningress:\n- from:\n  - namespaceSelector:\n      matchExpressions:\n      - key: kubernetes.io/metadata.name\n        operator: NotIn\n        values: [guests]\n",
+            &[],
+        ),
     ];
     for (what, spec, expected) in cases {
         assert_eq!(codes(spec), *expected, "{what}");

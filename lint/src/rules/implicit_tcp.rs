@@ -1,5 +1,6 @@
 use netpol_policy::source::{Item, PortSource, Slot};
 
+use super::port_without_number;
 use crate::context::{Context, Reporter, RuleAt, head};
 use crate::edits::{fill_null, write_first};
 use crate::finding::{Edit, Fix};
@@ -57,6 +58,10 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         for (index, item) in at.rule.ports.value().into_iter().flat_map(|list| list.items.iter().enumerate())
         {
             let Some(port) = item.value.as_ref().filter(|port| lacks_protocol_only(port)) else { continue };
+            // With a dash too many the protocol is written, in the item before or after.
+            if port_without_number::explains(cx, at, index) {
+                continue;
+            }
             let written = port.port.present().map(|field| cx.file.slice(field.span)).unwrap_or_default();
             let fix = edits(cx, &at, item, port).map(|edits| Fix::safe("write `protocol: TCP`", edits));
             out.report(
@@ -92,7 +97,7 @@ fn edits(cx: &Context<'_>, at: &RuleAt<'_>, item: &Item<PortSource>, port: &Port
 
 #[cfg(test)]
 mod tests {
-    use crate::rules::testing::{clean, findings, fixed};
+    use crate::rules::testing::{clean, codes, findings, fixed};
 
     #[test]
     fn fails() {
@@ -121,6 +126,13 @@ egress:
 - ports: [{port: 80}]
 ",
         );
+    }
+
+    #[test]
+    fn the_protocol_may_be_an_item_of_its_own() {
+        let text = "policyTypes: [Egress]\negress: [{ports: [{protocol: UDP}, {port: 53}]}]\n";
+        assert_ne!(findings("NP111", text), "");
+        assert!(!codes(&["NP1"], text).contains(&"NP111"));
     }
 
     #[test]

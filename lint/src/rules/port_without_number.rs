@@ -59,20 +59,18 @@ rule! {
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     for rule in cx.effective_rules() {
-        let items = rule.rule.ports.value().map(|list| list.items.as_slice()).unwrap_or_default();
-        let list = Ports { rule, items };
+        let list = Ports::of(rule);
         if list.is_deliberate() {
             continue;
         }
         let mut index = 0;
-        while let Some(item) = items.get(index) {
+        while index < list.items.len() {
             if list.is_split(index) {
                 report_split(cx, list, index, out);
                 index += 2;
                 continue;
             }
-            if let Some(port) = &item.value
-                && names_no_port(port)
+            if let Some(port) = list.at(index).filter(|port| names_no_port(port))
                 && let Some(protocol) = protocol(port)
             {
                 report_wide(cx, list, index, protocol, out);
@@ -80,6 +78,12 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
             index += 1;
         }
     }
+}
+
+/// Whether this rule says that an item of `ports` belongs to the item before or after it.
+pub(super) fn explains(cx: &Context<'_>, rule: RuleAt<'_>, index: usize) -> bool {
+    let list = Ports::of(rule);
+    cx.selection.contains(&RULE) && (list.is_split(index) || index > 0 && list.is_split(index - 1))
 }
 
 /// The ports of a rule as they are written.
@@ -90,6 +94,11 @@ struct Ports<'a> {
 }
 
 impl<'a> Ports<'a> {
+    fn of(rule: RuleAt<'a>) -> Self {
+        let items = rule.rule.ports.value().map(|list| list.items.as_slice()).unwrap_or_default();
+        Self { rule, items }
+    }
+
     fn at(&self, index: usize) -> Option<&'a PortSource> {
         self.items.get(index)?.value.as_ref()
     }

@@ -52,7 +52,8 @@ rule! {
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     for at in selectors::all(cx) {
         let selector = &at.field.value;
-        if selector.model.is_none() {
+        // What matches nothing has other needs than a shorter form.
+        if selector.model.as_ref().is_none_or(|model| model.is_contradictory(at.of)) {
             continue;
         }
         // A list from which several items go at once could end up empty: one at a time.
@@ -158,6 +159,9 @@ podSelector:
   - {key: tier, operator: NotIn, values: [d]}
   - {key: stage, operator: Exists}
 policyTypes: [Ingress]
+ingress:
+- from:
+  - podSelector: {matchExpressions: [{key: app, operator: In, values: [a]}, {key: app, operator: DoesNotExist}]}
 ",
         );
     }

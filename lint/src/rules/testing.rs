@@ -56,7 +56,13 @@ pub(crate) fn clean(code: &str, text: &str) {
 
 /// The codes of what the default rules find.
 pub(crate) fn default_codes(text: &str) -> Vec<&'static str> {
-    let report = check_text("test.yaml", &whole(text), &Settings::default());
+    codes(&[], text)
+}
+
+/// The codes of what some rules find.
+pub(crate) fn codes(select: &[&str], text: &str) -> Vec<&'static str> {
+    let settings = Selection::new(select, &[]).unwrap().into();
+    let report = check_text("test.yaml", &whole(text), &settings);
     report.findings.iter().map(|finding| finding.rule.code).collect()
 }
 
