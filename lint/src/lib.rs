@@ -44,6 +44,8 @@ mod finding;
 pub mod fix;
 mod index;
 pub mod input;
+#[cfg(feature = "cluster")]
+pub mod live;
 pub mod matrix;
 pub mod output;
 mod places;
