@@ -1,6 +1,7 @@
 //! The command `netpol-lint`. A subcommand is one file.
 
 mod check;
+mod cluster;
 mod completions;
 mod config_schema;
 mod explain;

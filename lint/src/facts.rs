@@ -38,7 +38,7 @@ impl ClusterFacts {
     /// Chooses the policy at which rules say what is wrong with the whole cluster: the first that is checked.
     pub fn tell_at_first(&mut self, files: &[SourceFile]) {
         let first = |file: &SourceFile| Some((file.name.clone(), file.policies().next()?.0));
-        self.told_at = files.iter().find_map(first);
+        self.told_at = files.iter().filter(|file| !file.context).find_map(first);
     }
 
     /// Whether what is wrong with the whole cluster is to be said at this document.

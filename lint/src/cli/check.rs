@@ -15,7 +15,6 @@ use super::inputs::Inputs;
 use super::{Outcome, Terminal, complain};
 use crate::check::{Report, check};
 use crate::finding::{Applicability, Severity};
-use crate::index::Index;
 use crate::input::{self, Input};
 use crate::output::printable::one_line;
 use crate::output::{Counts, plural};
@@ -80,17 +79,22 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         settings.selection = settings.selection.disregarding_suppressions();
     }
     settings.baseline = args.known.read()?;
+    let change = args.change();
+    if change.is_some() && args.inputs.is_about_cluster() {
+        anyhow::bail!("policies in a cluster can't be repaired in place: name the files that they come from");
+    }
+    let mut beside = args.inputs.cluster.read(args.inputs.is_about_cluster())?;
     let input = input::read(&args.inputs.sources(&config));
-    let mut cluster = input.surroundings();
     let Input { mut files, templates, patches, excluded, seen, unreadable } = input;
     let mut complete = unreadable.is_empty();
     for error in unreadable {
         complain(&error.into());
     }
+    beside.join(&mut files, args.inputs.is_about_cluster());
+    let mut cluster = beside.around(&files, input::surroundings(&files));
     let stdin = args.inputs.stdin();
-    let change = args.change();
     if let Some(change) = change {
-        let index = Index::new(&cluster);
+        let index = beside.index(&cluster);
         let changed = change.of(&mut files, &index, &settings)?;
         if args.diff {
             return Ok(match change::diff(&changed, &files, terminal)? {
@@ -101,9 +105,9 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         }
         complete &= change.write(changed, &mut files, stdin)?;
         // Policies mean something else now.
-        cluster = input::surroundings(&files);
+        cluster = beside.around(&files, input::surroundings(&files));
     }
-    let index = Index::new(&cluster);
+    let index = beside.index(&cluster);
     let mut report = check(files, &index, &settings);
     args.known.write(&mut report, complete)?;
     // A changed text takes standard output.
@@ -119,7 +123,11 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     mistaken_suppressions(&report, &settings.selection)?;
     args.known.tell_stale(&report, &settings)?;
     if config.output_format.has_summary() {
-        summary(&report, seen)?;
+        let place = match args.inputs.is_about_cluster() {
+            true => "the cluster".to_owned(),
+            false => plural(seen, "file"),
+        };
+        summary(&report, &place)?;
     }
     let outcome = if complete { args.outcome(&report, config.fail_on) } else { Outcome::Incomplete };
     // The process ends here; giving back every small piece of memory first would only take time.
@@ -206,13 +214,12 @@ fn mistaken_suppressions(report: &Report, selection: &Selection) -> io::Result<(
     Ok(())
 }
 
-fn summary(report: &Report, seen: usize) -> io::Result<()> {
+fn summary(report: &Report, place: &str) -> io::Result<()> {
     let policies: usize =
         report.files.iter().filter(|file| !file.context).map(|file| file.policies().count()).sum();
     let checked = format!(
-        "checked {} in {}",
+        "checked {} in {place}",
         if policies == 1 { "1 policy".to_owned() } else { format!("{policies} policies") },
-        plural(seen, "file"),
     );
     let counts = Counts::of(report);
     let known = report.suppressed.iter().filter(|suppressed| suppressed.is_known()).count();
@@ -224,7 +231,7 @@ fn summary(report: &Report, seen: usize) -> io::Result<()> {
     }
     let mut err = io::stderr().lock();
     if counts.total() == 0 && policies == 0 {
-        return writeln!(err, "checked {}: no policy found", plural(seen, "file"));
+        return writeln!(err, "checked {place}: no policy found");
     }
     if counts.total() == 0 {
         return writeln!(err, "{checked}: all clean{suppressed}");

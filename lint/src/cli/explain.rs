@@ -9,7 +9,6 @@ use super::{Outcome, Terminal};
 use crate::check::check;
 use crate::explain::{self, Entry, Explainer};
 use crate::finding::Finding;
-use crate::index::Index;
 
 /// Say in plain words what policies do
 ///
@@ -38,11 +37,11 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
-    let Manifests { cluster, files, config } = match args.given.read()? {
+    let Manifests { cluster, files, config, beside } = match args.given.read()? {
         Ok(manifests) => manifests,
         Err(outcome) => return Ok(outcome),
     };
-    let report = check(files, &Index::new(&cluster), &config.settings);
+    let report = check(files, &beside.index(&cluster), &config.settings);
     let explainer = Explainer::new(&cluster);
     let mut entries = Vec::new();
     for (number, file) in report.files.iter().enumerate().filter(|(_, file)| !file.context) {

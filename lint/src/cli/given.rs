@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use netpol_policy::model::Cluster;
+use netpol_policy::source;
 
+use super::cluster::Beside;
 use super::inputs::Inputs;
 use super::{Outcome, complain};
 use crate::config::{Config, Options};
@@ -27,6 +29,8 @@ pub(super) struct Manifests {
     pub(super) cluster: Cluster,
     pub(super) files: Vec<SourceFile>,
     pub(super) config: Config,
+    /// For the index.
+    pub(super) beside: Beside,
 }
 
 impl Given {
@@ -58,7 +62,12 @@ impl Given {
             )?;
             return Ok(Err(Outcome::Incomplete));
         }
-        Ok(Ok(Manifests { cluster: input.cluster(), files: input.files, config }))
+        drop(err);
+        let mut beside = self.inputs.cluster.read(self.inputs.is_about_cluster())?;
+        let mut files = input.files;
+        beside.join(&mut files, self.inputs.is_about_cluster());
+        let cluster = beside.around(&files, source::cluster(files.iter().map(|file| &file.manifest)));
+        Ok(Ok(Manifests { cluster, files, config, beside }))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Outcome;
+use super::{Outcome, cluster};
 use crate::config::{Config, ConfigFile, NamespaceName, Options};
 use crate::input::{Source, Sources};
 use crate::settings::Pattern;
@@ -13,9 +13,10 @@ use crate::settings::Pattern;
 pub(super) struct Inputs {
     /// Files, folders and patterns such as 'deploy/**/*.yaml'; `-` reads standard input
     ///
-    /// In folders, *.yaml, *.yml and *.json count; hidden files and those that .gitignore names don't.
-    #[arg(value_name = "PATH", default_value = ".")]
-    pub(super) paths: Vec<PathBuf>,
+    /// In folders, *.yaml, *.yml and *.json count; hidden files and those that .gitignore names don't. Without any, and
+    /// without --cluster, the current folder is read.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
     /// The namespace of objects that name none
     #[arg(long, short, value_name = "NAME", help_heading = HEADING)]
     namespace: Option<NamespaceName>,
@@ -37,6 +38,8 @@ pub(super) struct Inputs {
     /// Show the configuration that counts, with where it comes from, and end
     #[arg(long, help_heading = HEADING)]
     show_config: bool,
+    #[command(flatten)]
+    pub(super) cluster: cluster::ClusterArgs,
 }
 
 /// Options that stand for keys of the configuration.
@@ -77,11 +80,24 @@ impl Inputs {
             false => Source::Path(path.clone()),
         };
         Sources {
-            asked: self.paths.iter().map(source).collect(),
+            asked: self.asked().iter().map(source).collect(),
             include: config.include.clone(),
             exclude: config.exclude.clone(),
             namespace: config.namespace.as_str().into(),
         }
+    }
+
+    /// The paths to read; none when the cluster takes their place.
+    fn asked(&self) -> Vec<PathBuf> {
+        if self.paths.is_empty() && !self.cluster.is_wanted() {
+            return vec![PathBuf::from(".")];
+        }
+        self.paths.clone()
+    }
+
+    /// Whether the command is about the cluster's own policies.
+    pub(super) fn is_about_cluster(&self) -> bool {
+        self.paths.is_empty() && self.cluster.is_wanted()
     }
 
     /// The name of standard input when it is among the paths.
@@ -95,11 +111,13 @@ impl Inputs {
 
     /// Where the configuration is looked for.
     fn places(&self) -> impl Iterator<Item = &Path> {
-        self.paths.iter().map(|path| match (is_stdin(path), &self.stdin_filename) {
+        let here = self.paths.is_empty().then_some(Path::new("."));
+        let paths = self.paths.iter().map(|path| match (is_stdin(path), &self.stdin_filename) {
             (false, _) => path.as_path(),
             (true, Some(name)) => Path::new(name),
             (true, None) => Path::new("."),
-        })
+        });
+        paths.chain(here)
     }
 }
 

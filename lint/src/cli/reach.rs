@@ -42,7 +42,7 @@ enum Format {
 }
 
 pub(super) fn run(args: Args, terminal: Terminal) -> anyhow::Result<Outcome> {
-    let Manifests { cluster, files, config } = match args.given.read()? {
+    let Manifests { cluster, files, config, .. } = match args.given.read()? {
         Ok(manifests) => manifests,
         Err(outcome) => return Ok(outcome),
     };

@@ -9,15 +9,30 @@ use super::Live;
 use crate::file::SourceFile;
 
 impl Live {
-    /// The cluster's objects, and those of some files in the place of the same ones. `of_files` is what the files say
-    /// together. Pods of a workload that is among the files are those of its new template.
-    pub fn around(&self, files: &[SourceFile], of_files: Cluster) -> Cluster {
-        let manifests = || self.policies.iter().map(|file| &file.manifest).chain(&self.others);
-        let mut all = source::cluster(manifests());
+    /// Adds the cluster's policies to some files, except those that the files have a new version of: as
+    /// [`SourceFile::context`], unless the policies of the cluster are what is asked about. Chooses where to say what is
+    /// wrong with the whole cluster.
+    pub fn join(&mut self, files: &mut Vec<SourceFile>, asked: bool) {
+        let mut policies = std::mem::take(&mut self.policies);
         let given = Given::of(files);
-        let replaced: HashSet<_> = manifests().flat_map(|manifest| given.owned(manifest)).collect();
+        policies.retain(|file| {
+            let mut models = file.policies().filter_map(|(_, policy)| policy.model.as_ref());
+            !models.any(|policy| given.policies.contains(&policy.name))
+        });
+        for file in &mut policies {
+            file.context = !asked;
+        }
+        files.append(&mut policies);
+        self.facts.tell_at_first(files);
+    }
+
+    /// The cluster's objects other than policies, and those of some files in the place of the same ones. `of_files` is
+    /// what the files say together. Pods of a workload that is among the files are those of its new template.
+    pub fn around(&self, files: &[SourceFile], of_files: Cluster) -> Cluster {
+        let mut all = source::cluster(&self.others);
+        let given = Given::of(files);
+        let replaced: HashSet<_> = self.others.iter().flat_map(|manifest| given.owned(manifest)).collect();
         all.pods.retain(|pod| !given.workloads.contains(&pod.name) && !replaced.contains(&pod.name));
-        all.policies.retain(|policy| !given.policies.contains(&policy.name));
         all.services.retain(|service| !given.services.contains(&service.name));
         all.endpoint_slices.retain(|slice| !given.services.contains(&slice.service));
         let nodes: BTreeSet<_> = of_files.nodes.iter().map(|node| node.name.clone()).collect();
@@ -27,19 +42,12 @@ impl Live {
         all.pods.extend(of_files.pods);
         all.services.extend(of_files.services);
         all.endpoint_slices.extend(of_files.endpoint_slices);
+        let entries: HashSet<_> =
+            of_files.entry_points.iter().map(|entry| (entry.kind, &entry.namespace, &entry.name)).collect();
+        all.entry_points.retain(|entry| !entries.contains(&(entry.kind, &entry.namespace, &entry.name)));
+        all.entry_points.extend(of_files.entry_points);
         all.policies.extend(of_files.policies);
         all
-    }
-
-    /// The cluster's policies that no file has a new version of.
-    pub fn policies_beside(self, files: &[SourceFile]) -> Vec<SourceFile> {
-        let given = Given::of(files);
-        let mut policies = self.policies;
-        policies.retain(|file| {
-            let mut models = file.policies().filter_map(|(_, policy)| policy.model.as_ref());
-            !models.any(|policy| given.policies.contains(&policy.name))
-        });
-        policies
     }
 }
 

@@ -48,6 +48,19 @@ pub(super) static KINDS: &[Kind] = &[
     Kind::of("v1", "Service", "services"),
     Kind::of("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     Kind::of("networking.k8s.io/v1", "Ingress", "ingresses"),
+    Kind::of(
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        "validatingwebhookconfigurations",
+    ),
+    Kind::of(
+        "admissionregistration.k8s.io/v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+    ),
+    Kind::of("apiregistration.k8s.io/v1", "APIService", "apiservices"),
+    Kind { optional: true, ..Kind::of("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes") },
+    Kind { optional: true, ..Kind::of("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes") },
     // Served since 1.33.
     Kind::about_the_cluster("networking.k8s.io/v1", "ServiceCIDR", "servicecidrs"),
     Kind::about_the_cluster(

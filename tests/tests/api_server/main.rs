@@ -1,3 +1,4 @@
 //! Everything that needs a real API server: the harness itself, and netpol-lint on a cluster.
 
 mod harness;
+mod lint;
