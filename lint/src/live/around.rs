@@ -65,7 +65,7 @@ impl<'f> Given<'f> {
         for object in files.iter().flat_map(|file| &file.manifest.objects) {
             match &object.content {
                 Content::Policy(policy) => {
-                    given.policies.extend(policy.model.as_ref().map(|policy| &policy.name))
+                    given.policies.extend(policy.model.as_ref().map(|policy| &policy.name));
                 }
                 Content::Service(service) => _ = given.services.insert(&service.name),
                 Content::Workload(workload) => _ = given.workloads.insert(&workload.pod.name),
