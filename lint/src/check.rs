@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use netpol_policy::source;
+use netpol_policy::source::{self, Content};
 use netpol_policy::span::Span;
 
-use crate::context::{Context, Reporter};
+use crate::context::{Context, ObjectContext, Reporter};
 use crate::file::SourceFile;
 use crate::finding::{Finding, ObjectRef};
 use crate::index::Index;
@@ -188,6 +188,7 @@ impl Checker<'_> {
             }
             each(findings, first, Some(policy.span));
         }
+        self.run_on_objects(rules, number, file, findings, &mut each);
         let first = findings.len();
         for error in &file.manifest.errors {
             for rule in rules {
@@ -197,6 +198,43 @@ impl Checker<'_> {
             }
         }
         each(findings, first, None);
+    }
+}
+
+impl Checker<'_> {
+    /// Runs the rules that look at objects of any kind.
+    fn run_on_objects(
+        &self,
+        rules: &[&'static Rule],
+        number: usize,
+        file: &SourceFile,
+        findings: &mut Vec<Finding>,
+        each: &mut impl FnMut(&mut Vec<Finding>, usize, Option<Span>),
+    ) {
+        let checks = rules.iter().filter_map(|rule| match rule.check {
+            Check::Object(check) => Some((*rule, check)),
+            _ => None,
+        });
+        let checks: Vec<_> = checks.collect();
+        if checks.is_empty() {
+            return;
+        }
+        for object in &file.manifest.objects {
+            let named = match &object.content {
+                Content::Policy(policy) => ObjectRef::of(policy),
+                Content::Workload(workload) => ObjectRef::of_workload(&workload.pod.name),
+                Content::Namespace(namespace) => ObjectRef::of_namespace(namespace.name()),
+                _ => continue,
+            };
+            let first = findings.len();
+            let Self { index, settings, places, .. } = self;
+            let context = ObjectContext { file, object, index, settings, places };
+            for (rule, check) in &checks {
+                let (document, object) = (object.document, Some(&named));
+                check(&context, &mut Reporter { rule, file: number, document, object, findings });
+            }
+            each(findings, first, Some(object.span));
+        }
     }
 }
 

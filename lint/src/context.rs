@@ -1,7 +1,9 @@
 //! What a rule is given, and where it puts what it finds.
 
 use netpol_policy::model::{Direction, EntryPoint, Pod};
-use netpol_policy::source::{Item, PeerSource, PolicySource, Problem, ProblemKind, RuleSource, SpecSource};
+use netpol_policy::source::{
+    Item, Object, PeerSource, PolicySource, Problem, ProblemKind, RuleSource, SpecSource,
+};
 use netpol_policy::span::Span;
 
 use crate::file::SourceFile;
@@ -29,6 +31,20 @@ pub struct Context<'a> {
     pub places: &'a Places<'a>,
     /// All policies that are known, this one among them.
     pub policies: &'a Policies<'a>,
+}
+
+/// One object of any kind with all that is known around it.
+pub struct ObjectContext<'a> {
+    /// The file that it is in.
+    pub file: &'a SourceFile,
+    /// The object.
+    pub object: &'a Object,
+    /// Everything that was given.
+    pub index: &'a Index<'a>,
+    /// What the configuration says.
+    pub settings: &'a Settings,
+    /// Where the workloads of the given files are.
+    pub places: &'a Places<'a>,
 }
 
 /// A rule of the policy with its place.

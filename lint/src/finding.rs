@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use netpol_policy::model::NetworkPolicy;
+use netpol_policy::model::{NetworkPolicy, WorkloadName};
 use netpol_policy::source::PolicySource;
 use netpol_policy::span::Span;
 use serde::Serialize;
@@ -111,6 +111,8 @@ pub struct Fix {
     /// What the policy must mean afterwards, where the rule knows.
     /// A fix that turns out to mean something else is refused.
     pub expected: Option<Box<NetworkPolicy>>,
+    /// A policy that it adds behind all others of the file.
+    pub added: Option<Box<NetworkPolicy>>,
 }
 
 /// A change of a text.
@@ -149,12 +151,23 @@ impl Applicability {
 impl Fix {
     /// A fix that keeps the meaning.
     pub fn safe(title: impl Into<String>, edits: impl Into<Vec<Edit>>) -> Self {
-        Self { applicability: Applicability::Safe, title: title.into(), edits: edits.into(), expected: None }
+        Self {
+            applicability: Applicability::Safe,
+            title: title.into(),
+            edits: edits.into(),
+            expected: None,
+            added: None,
+        }
     }
 
     /// A fix that changes the meaning.
     pub fn changing(title: impl Into<String>, edits: impl Into<Vec<Edit>>) -> Self {
         Self { applicability: Applicability::Unsafe, ..Self::safe(title, edits) }
+    }
+
+    /// A fix that adds a policy behind all others of the file.
+    pub fn adding(title: impl Into<String>, edit: Edit, policy: NetworkPolicy) -> Self {
+        Self { added: Some(Box::new(policy)), ..Self::changing(title, [edit]) }
     }
 
     /// Says what the policy must mean afterwards.
@@ -189,6 +202,20 @@ impl ObjectRef {
             kind: "NetworkPolicy",
             namespace: policy.metadata.namespace.as_ref().map(|name| name.value.clone()),
             name: policy.metadata.name.as_ref().map(|name| name.value.clone()),
+        }
+    }
+
+    /// A namespace.
+    pub(crate) fn of_namespace(name: &str) -> Self {
+        Self { kind: "Namespace", namespace: None, name: Some(name.into()) }
+    }
+
+    /// A pod or a workload.
+    pub(crate) fn of_workload(name: &WorkloadName) -> Self {
+        Self {
+            kind: name.kind.as_str(),
+            namespace: Some(name.namespace.clone()),
+            name: Some(name.name.clone()),
         }
     }
 }

@@ -116,8 +116,8 @@ fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -
         let at = finding.place.span.start;
         let contains = |(_, policy): (usize, &PolicySource)| policy.span.start <= at && at <= policy.span.end;
         let policy = match finding.rule.check {
-            // A comment.
-            Check::Suppressions => NO_POLICY,
+            // A comment, or a policy that is to come.
+            Check::Suppressions | Check::Object(_) => NO_POLICY,
             _ => match fixed.file.policies().position(contains) {
                 Some(policy) => policy,
                 None => continue,

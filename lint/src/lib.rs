@@ -63,7 +63,7 @@ mod words;
 
 pub use baseline::{Baseline, BaselineError};
 pub use check::{Report, check, check_text, check_text_beside};
-pub use context::{Context, Reporter};
+pub use context::{Context, ObjectContext, Reporter};
 pub use file::SourceFile;
 pub use finding::{Applicability, Edit, Finding, Fix, FixAvailability, Label, ObjectRef, Place, Severity};
 pub use index::{Index, Listening, Target};

@@ -71,6 +71,8 @@ pub static RULES: &[&Rule] = &[
     &r::one_sided_flow::RULE,
     &r::entry_point_blocked::RULE,
     &r::source_address_rewritten::RULE,
+    &r::non_isolated_workload::RULE,
+    &r::namespace_without_default_deny::RULE,
     &r::default_deny_voided::RULE,
     &r::not_enforced::RULE,
     &r::feature_not_enforced::RULE,

@@ -2,7 +2,7 @@
 
 use netpol_policy::syntax::SyntaxError;
 
-use crate::context::{Context, Reporter};
+use crate::context::{Context, ObjectContext, Reporter};
 use crate::finding::{FixAvailability, Severity};
 
 /// A rule of the catalogue.
@@ -40,6 +40,8 @@ pub enum Scope {
 pub enum Check {
     /// Every policy.
     Policy(fn(&Context<'_>, &mut Reporter<'_>)),
+    /// Every object.
+    Object(fn(&ObjectContext<'_>, &mut Reporter<'_>)),
     /// Every document that can't be read.
     Unreadable(fn(&SyntaxError, &mut Reporter<'_>)),
     /// What is left when all others are done: suppressions that they had no use for.

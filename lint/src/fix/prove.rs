@@ -13,8 +13,14 @@ pub(crate) fn prove(before: &SourceFile, after: &SourceFile, fixes: &[(usize, &F
             after.manifest.errors.iter().map(|error| &*error.message).next().unwrap_or("unknown error");
         return Err(format!("the text could not be read afterwards: {error}"));
     }
-    if after.policies().count() != before.policies().count() {
+    let count = before.policies().count();
+    let added: Vec<_> = fixes.iter().filter_map(|(_, fix)| fix.added.as_deref()).collect();
+    if after.policies().count() != count + added.len() {
         return Err("the file would hold another number of policies afterwards".to_owned());
+    }
+    let news = after.policies().skip(count).map(|(_, policy)| policy.model.as_ref());
+    if !news.eq(added.into_iter().map(Some)) {
+        return Err("the new policy would mean something else than intended".to_owned());
     }
     for (index, ((_, before), (_, after))) in before.policies().zip(after.policies()).enumerate() {
         let of_policy = fixes.iter().filter(|(policy, _)| *policy == index).map(|(_, fix)| *fix);
