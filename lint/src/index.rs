@@ -1,5 +1,6 @@
 //! All workloads, namespaces and policies that were given, made quick to ask.
 
+mod dns;
 mod listening;
 mod namespace;
 mod policies;
@@ -35,6 +36,8 @@ pub struct Index<'c> {
     listening: Arc<Mutex<HashMap<Selected, Option<Arc<Listening>>>>>,
     /// What keys and values of labels of namespaces were probably meant to be.
     similar: Arc<Mutex<HashMap<(Box<str>, Box<str>), Option<Box<str>>>>>,
+    /// The policies that may let DNS through, by namespace and their indexes there.
+    dns: Arc<Mutex<HashMap<Box<str>, Vec<usize>>>>,
     /// The namespaces that have pods on the network of their node.
     on_nodes: Arc<[&'c str]>,
     services: Arc<HashMap<&'c str, Vec<&'c Service>>>,
@@ -104,6 +107,7 @@ impl<'c> Index<'c> {
             by_pod_label: Arc::new(by_pod_label),
             listening: Arc::default(),
             similar: Arc::default(),
+            dns: Arc::default(),
             on_nodes,
             services: Arc::new(services),
             api_server_slices: cluster
@@ -138,6 +142,7 @@ impl<'c> Index<'c> {
             by_pod_label: self.by_pod_label.clone(),
             listening: self.listening.clone(),
             similar: self.similar.clone(),
+            dns: self.dns.clone(),
             on_nodes: self.on_nodes.clone(),
             services: self.services.clone(),
             api_server_slices: self.api_server_slices.clone(),

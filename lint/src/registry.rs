@@ -52,6 +52,7 @@ pub static RULES: &[&Rule] = &[
     &r::egress_reaches_metadata::RULE,
     &r::single_family_world::RULE,
     &r::subsumed_cidr::RULE,
+    &r::egress_blocks_dns::RULE,
     &r::dns_to_anywhere::RULE,
     &r::api_server_port::RULE,
     &r::duplicate_policy::RULE,

@@ -19,6 +19,7 @@ pub(crate) mod duplicate_key;
 pub(crate) mod duplicate_policy;
 pub(crate) mod duplicate_port;
 pub(crate) mod duplicate_rule;
+pub(crate) mod egress_blocks_dns;
 pub(crate) mod egress_policy_denies_ingress;
 pub(crate) mod egress_reaches_metadata;
 pub(crate) mod empty_egress_without_type;

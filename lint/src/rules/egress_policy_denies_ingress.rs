@@ -37,6 +37,12 @@ rule! {
     ///   egress:
     ///     - to:
     ///         - podSelector: {matchLabels: {app: api}}
+    ///     - to:
+    ///         - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+    ///           podSelector: {matchLabels: {k8s-app: kube-dns}}
+    ///       ports:
+    ///         - {protocol: UDP, port: 53}
+    ///         - {protocol: TCP, port: 53}
     /// ```
     NP109 "egress-policy-denies-ingress" {
         severity: Error,
