@@ -1,6 +1,6 @@
 # Thin: each target is a few commands that can be typed by hand. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test lint bench clean
+.PHONY: help setup build demo demo-down test integrations lint bench clean
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 ROOT := $(filter 0,$(shell id -u))
@@ -8,7 +8,7 @@ SETUP := target/setup-done
 CHECKED := $(CURDIR)/target/checked
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: $(SETUP) ## Install what is missing: Rust, the eBPF toolchain, network tools
 
@@ -36,6 +36,9 @@ test: $(SETUP) ## Every test; what needs root, or Go for an API server, says so 
 	else echo 'checked: no scenario and no flow on the real kernel: that needs root'; fi
 	@scripts/apiserver --path >/dev/null || [ "$$KUBEBUILDER_ASSETS$$NETPOL_TEST_KUBECONFIG" ] || \
 		echo 'skipped: what needs an API server: scripts/setup --go installs what builds one'
+
+integrations: ## The linter's wheel, pre-commit, GitHub Action and kubectl plugin, each really run; needs Python's package index
+	@tests/integrations/run
 
 lint: $(SETUP) ## Formatting, clippy and documentation, without a single warning
 	cargo fmt --all --check
