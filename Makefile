@@ -1,6 +1,6 @@
 # Thin: each target is a few commands that can be typed by hand. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test integrations lint bench clean
+.PHONY: help setup build demo demo-down test integrations lint bench site fuzz clean
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 ROOT := $(filter 0,$(shell id -u))
@@ -49,6 +49,14 @@ bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the da
 	cargo build -q --release -p netpol-lint -p netpol-tests --bins
 	@target/release/bench --netpol-lint target/release/netpol-lint
 	@echo; cargo bench -q -p netpol-enforcer --bench packets
+
+site: ## The documentation as a site: target/site/index.html
+	cargo run -q -p xtask -- docs --check
+	@command -v mdbook >/dev/null || cargo install -q mdbook --version 0.5.4 --locked --no-default-features --features search
+	mdbook build docs
+
+fuzz: ## Hostile input to the reader, the fixer and the configuration; FUZZ_SECONDS=60 each
+	scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
 clean: ## Remove what was built
 	cargo clean

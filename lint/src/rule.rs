@@ -48,11 +48,39 @@ pub enum Check {
     Suppressions,
 }
 
+impl Scope {
+    /// What it looks at, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Document => "looks at one document",
+            Self::Documents => "looks at all documents given",
+            Self::Cluster => "looks at a live cluster (`--cluster`)",
+        }
+    }
+}
+
 impl Rule {
     /// Its page in Markdown.
     pub fn page(&self) -> String {
         // Doc comments keep the space after their slashes.
         self.doc.lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+    }
+
+    /// The page with a title and a line of facts in front.
+    pub fn titled_page(&self) -> String {
+        let fix = match self.fix {
+            FixAvailability::None => "no automatic fix",
+            FixAvailability::Safe => "safe fix (`--fix`)",
+            FixAvailability::Unsafe => "fix that changes the meaning (`--unsafe-fixes`)",
+        };
+        format!(
+            "# {} {}\n\n{} · {} · {fix}\n\n{}\n",
+            self.code,
+            self.name,
+            self.severity,
+            self.scope.words(),
+            self.page().trim_end()
+        )
     }
 
     /// A section of its page by its title, without the title.

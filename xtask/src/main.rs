@@ -1,6 +1,8 @@
 //! Developer commands.
 
+mod docs;
 mod licences;
+mod seeds;
 
 use anyhow::Result;
 use clap::Parser;
@@ -10,10 +12,23 @@ use clap::Parser;
 enum Command {
     /// Check licences and origins of all dependencies, without any network
     Licences,
+    /// Write the pages of the documentation that come from code
+    Docs {
+        /// Write nothing; fail if they are not current
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write seeds for the fuzzers
+    Seeds {
+        /// Where to
+        folder: std::path::PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
     match Command::parse() {
         Command::Licences => licences::check(),
+        Command::Docs { check } => docs::run(check),
+        Command::Seeds { folder } => seeds::write(&folder),
     }
 }

@@ -5,9 +5,7 @@ use std::io::{self, Write};
 use anyhow::bail;
 
 use super::{Outcome, Terminal};
-use crate::finding::FixAvailability;
 use crate::registry::find_rule;
-use crate::rule::{Rule, Scope};
 use crate::select::nearest;
 
 /// Explain a rule
@@ -25,32 +23,11 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
             None => bail!("there is no rule `{}`; `netpol-lint rules` lists them", args.rule),
         }
     };
-    let page = page(rule);
+    let page = rule.titled_page();
     let page =
         if terminal.interactive || terminal.colour { for_terminal(&page, terminal.colour) } else { page };
     io::stdout().lock().write_all(page.as_bytes())?;
     Ok(Outcome::Clean)
-}
-
-/// The page in Markdown.
-fn page(rule: &Rule) -> String {
-    let scope = match rule.scope {
-        Scope::Document => "looks at one document",
-        Scope::Documents => "looks at all documents given",
-        Scope::Cluster => "looks at a live cluster (--cluster)",
-    };
-    let fix = match rule.fix {
-        FixAvailability::None => "no automatic fix",
-        FixAvailability::Safe => "safe fix (`--fix`)",
-        FixAvailability::Unsafe => "fix that changes the meaning (`--unsafe-fixes`)",
-    };
-    format!(
-        "# {} {}\n\n{} · {scope} · {fix}\n\n{}\n",
-        rule.code,
-        rule.name,
-        rule.severity,
-        rule.page().trim_end()
-    )
 }
 
 /// Headings stand out, fences go.
