@@ -315,8 +315,14 @@ impl<'o> Session<'o> {
         if self.state != State::Running {
             return Ok(());
         }
+        let checked = self.dirty;
         let _ = panic::catch_unwind(AssertUnwindSafe(|| self.check()));
-        for complaint in std::mem::take(&mut self.workspace.complaints) {
+        let complaints = std::mem::take(&mut self.workspace.complaints);
+        if checked {
+            // What was repaired and is broken again is told again.
+            self.told.retain(|told| complaints.contains(told));
+        }
+        for complaint in complaints {
             if !self.told.contains(&complaint) {
                 let params =
                     lsp::ShowMessageParams { typ: lsp::MessageType::ERROR, message: complaint.clone() };
