@@ -8,12 +8,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 /// Licences that fit a work under Apache-2.0 without a condition beyond naming the authors. `deny.toml` has the same list.
-const ALLOWED: [&str; 10] = [
+const ALLOWED: [&str; 11] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "CC0-1.0",
     "CDLA-Permissive-2.0",
     "ISC",
     "MIT",

@@ -4,6 +4,7 @@ mod change;
 mod format;
 mod known;
 mod rules;
+mod watch;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -64,11 +65,18 @@ pub(super) struct Args {
     /// Show what would change and write nothing; status 1 when there is something
     #[arg(long)]
     diff: bool,
+    /// Check again whenever something changes, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["diff", "add_ignores", "write_baseline"])]
+    watch: bool,
     #[command(flatten)]
     rules: Rules,
 }
 
 pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
+    if args.watch { watch::run(args, terminal) } else { once(args, terminal) }
+}
+
+fn once(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     let config = match args.inputs.config(args.rules.options())? {
         Ok(config) => config,
         Err(outcome) => return Ok(outcome),
@@ -130,9 +138,11 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         summary(&report, &place)?;
     }
     let outcome = if complete { args.outcome(&report, config.fail_on) } else { Outcome::Incomplete };
-    // The process ends here; giving back every small piece of memory first would only take time.
-    std::mem::forget((report, index));
-    std::mem::forget(cluster);
+    if !args.watch {
+        // The process ends here; giving back every small piece of memory first would only take time.
+        std::mem::forget((report, index));
+        std::mem::forget(cluster);
+    }
     Ok(outcome)
 }
 

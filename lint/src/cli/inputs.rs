@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use notify::RecursiveMode;
+
 use super::{Outcome, cluster};
-use crate::config::{Config, ConfigFile, NamespaceName, Options};
+use crate::config::{Config, ConfigError, ConfigFile, NamespaceName, Options};
 use crate::input::{Source, Sources};
-use crate::settings::Pattern;
+use crate::settings::{Pattern, absolute};
 
 /// Which manifests to read, and with which configuration.
 #[derive(Debug, Clone, clap::Args)]
@@ -52,6 +54,17 @@ impl Inputs {
     /// The configuration with the options of the command, whose own keys are in `flags`. Without a result it has been
     /// shown.
     pub(super) fn config(&self, flags: Options) -> anyhow::Result<Result<Config, Outcome>> {
+        let config = self.resolve(flags)?;
+        if self.show_config {
+            let mut out = io::stdout().lock();
+            config.write(&mut out)?;
+            out.flush()?;
+            return Ok(Err(Outcome::Clean));
+        }
+        Ok(Ok(config))
+    }
+
+    fn resolve(&self, flags: Options) -> Result<Config, ConfigError> {
         let file = match &self.config {
             Some(path) => Some(ConfigFile::read(path)?),
             None if self.isolated => None,
@@ -63,14 +76,7 @@ impl Inputs {
             exclude: self.exclude.clone(),
             ..Options::default()
         };
-        let config = Config::resolve(file, own.or(flags), Path::new("."));
-        if self.show_config {
-            let mut out = io::stdout().lock();
-            config.write(&mut out)?;
-            out.flush()?;
-            return Ok(Err(Outcome::Clean));
-        }
-        Ok(Ok(config))
+        Ok(Config::resolve(file, own.or(flags), Path::new(".")))
     }
 
     /// What to read.
@@ -100,6 +106,39 @@ impl Inputs {
         self.paths.is_empty() && self.cluster.is_wanted()
     }
 
+    /// The folders to watch: those that are read, those of single files and the one of the configuration.
+    pub(super) fn watched(&self, flags: Options) -> Vec<(PathBuf, RecursiveMode)> {
+        let config = match self.resolve(flags) {
+            Ok(config) => config,
+            // A mistake is told by the check; the next change may mend it.
+            Err(_) => Config::resolve(None, Options::default(), Path::new(".")),
+        };
+        let asked = self.asked();
+        let read = asked.iter().chain(&config.include).map(|path| {
+            let fixed = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+            match fixed.is_dir() {
+                true => (fixed.to_owned(), RecursiveMode::Recursive),
+                false => (folder_of(fixed), RecursiveMode::NonRecursive),
+            }
+        });
+        let file = config.path().or(self.config.as_deref());
+        let file = file.map(|path| (folder_of(path), RecursiveMode::NonRecursive));
+        let all = read.chain(file).map(|(folder, mode)| match folder.as_os_str().is_empty() {
+            true => (PathBuf::from("."), mode),
+            false => (folder, mode),
+        });
+        let mut all: Vec<_> = all.collect();
+        // A folder may be there for a file and as a whole.
+        all.sort_by_key(|(_, mode)| *mode != RecursiveMode::Recursive);
+        all
+    }
+
+    /// Whether a file is given by its own name.
+    pub(super) fn names(&self, file: &Path) -> bool {
+        let file = absolute(file);
+        self.paths.iter().chain(&self.config).any(|path| absolute(path) == file)
+    }
+
     /// The name of standard input when it is among the paths.
     pub(super) fn stdin(&self) -> Option<&str> {
         self.paths.iter().any(|path| is_stdin(path)).then(|| self.stdin_name())
@@ -119,6 +158,10 @@ impl Inputs {
         });
         paths.chain(here)
     }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 fn is_stdin(path: &Path) -> bool {
