@@ -181,6 +181,17 @@ fn what_counts_is_shown() {
 }
 
 #[test]
+fn a_baseline() {
+    let folder = folder(&[("netpol-lint.toml", "baseline = 'known.json'\n"), ("apps/a.yaml", OPEN)]);
+    let written = run(folder.path(), &["check", "--write-baseline", "known.json"], "");
+    assert_eq!(written.status, 0, "{}", written.err);
+    assert_eq!(found(folder.path(), &[]), [""; 0]);
+    assert_eq!(found(folder.path(), &["--isolated"]), ["apps/a.yaml NP103"]);
+    fs::remove_file(folder.path().join("known.json")).unwrap();
+    assert_eq!(run(folder.path(), &["check"], "").status, 2, "a list that isn't there");
+}
+
+#[test]
 fn patterns_of_paths() {
     let folder = folder(&[
         (".gitignore", "ignored/\n"),
@@ -253,7 +264,7 @@ fn the_sample_is_right() {
     let value = |text: &str| serde_json::to_value(toml::from_str::<toml::Value>(text).unwrap()).unwrap();
     validator.validate(&value(&sample)).unwrap();
     // The sample has every key.
-    let uncommented = sample.replace("# select =", "select =");
+    let uncommented = sample.replace("# select =", "select =").replace("# baseline =", "baseline =");
     let given = value(&uncommented);
     for key in schema["properties"].as_object().unwrap().keys() {
         assert!(given.get(key).is_some(), "the sample lacks {key}");

@@ -15,6 +15,7 @@ use self::rules::Rules;
 use super::inputs::Inputs;
 use super::{Outcome, Terminal, complain};
 use crate::check::{Report, check};
+use crate::config::Options;
 use crate::finding::{Applicability, Severity};
 use crate::input::{self, Input};
 use crate::output::printable::one_line;
@@ -77,7 +78,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
 }
 
 fn once(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
-    let config = match args.inputs.config(args.rules.options())? {
+    let config = match args.inputs.config(args.options())? {
         Ok(config) => config,
         Err(outcome) => return Ok(outcome),
     };
@@ -86,7 +87,7 @@ fn once(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     if args.disregard_suppressions {
         settings.selection = settings.selection.disregarding_suppressions();
     }
-    settings.baseline = args.known.read()?;
+    settings.baseline = args.known.read(&config)?;
     let change = args.change();
     if change.is_some() && args.inputs.is_about_cluster() {
         anyhow::bail!("policies in a cluster can't be repaired in place: name the files that they come from");
@@ -129,7 +130,7 @@ fn once(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     }
     skipped(&templates, &patches, &excluded)?;
     mistaken_suppressions(&report, &settings.selection)?;
-    args.known.tell_stale(&report, &settings)?;
+    args.known.tell_stale(&report, &config, &settings)?;
     if config.output_format.has_summary() {
         let place = match args.inputs.is_about_cluster() {
             true => "the cluster".to_owned(),
@@ -147,6 +148,11 @@ fn once(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
 }
 
 impl Args {
+    /// The keys of the configuration that are given.
+    fn options(&self) -> Options {
+        Options { baseline: self.known.baseline.clone(), ..self.rules.options() }
+    }
+
     fn outcome(&self, report: &Report, fail_on: Severity) -> Outcome {
         let fails = report.findings.iter().any(|finding| finding.severity >= fail_on);
         if fails && !self.exit_zero { Outcome::Found } else { Outcome::Clean }

@@ -38,6 +38,9 @@ pub struct Options {
     /// The least severity with which a finding makes the exit status 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fail_on: Option<Severity>,
+    /// The list of known findings, from the folder of this file on: only what it doesn't have is reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<PathBuf>,
     /// The form of the output of `netpol-lint check`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_format: Option<Format>,
@@ -118,6 +121,7 @@ impl Options {
             per_file_ignores,
             severity,
             fail_on,
+            baseline,
             output_format,
             namespace,
             external_namespaces,

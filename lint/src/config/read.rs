@@ -190,7 +190,7 @@ NP999 = 'error'
         c.toml:6:19: invalid value: integer `0`, expected a number from 1 to 65535
         c.toml:7:13: `A b` is no name of a namespace: use lower-case letters, digits and dashes inside, 63 at most
         c.toml:8:38: `app` is no label: write `key=value`, with commas between several
-        c.toml:9:1: unknown key `colour`; the keys are dual-stack, exclude, extend-select, external-namespaces, external-pods, fail-on, ignore, include, namespace, output-format, per-file-ignores, select, severity, wide-port-range
+        c.toml:9:1: unknown key `colour`; the keys are baseline, dual-stack, exclude, extend-select, external-namespaces, external-pods, fail-on, ignore, include, namespace, output-format, per-file-ignores, select, severity, wide-port-range
         c.toml:12:1: `!a`: patterns with `!` are not supported here
         c.toml:15:1: `NP999` is no rule: use a code (NP101), a name (split-peer-selectors), a group (NP1), a severity (info) or ALL
         "#);

@@ -21,6 +21,8 @@ pub struct Config {
     pub exclude: Patterns,
     /// The least severity that makes the exit status 1.
     pub fail_on: Severity,
+    /// The list of known findings.
+    pub baseline: Option<PathBuf>,
     /// The form of the output.
     pub output_format: Format,
     pub(super) file: Option<ConfigFile>,
@@ -50,6 +52,8 @@ impl Config {
         let with_folder = |key: fn(&Options) -> bool| layers.into_iter().rfind(|(options, _)| key(options));
         let include = with_folder(|options| options.include.is_some());
         let exclude = with_folder(|options| options.exclude.is_some());
+        let baseline = with_folder(|options| options.baseline.is_some());
+        let baseline = baseline.and_then(|(o, folder)| Some(from_here(&folder.join(o.baseline.as_ref()?))));
         let join = |(options, folder): (&Options, &Path)| -> Vec<PathBuf> {
             options.include.iter().flatten().map(|path| from_here(&folder.join(path))).collect()
         };
@@ -62,6 +66,7 @@ impl Config {
             include: include.map(join).unwrap_or_default(),
             exclude: exclude.map(patterns).unwrap_or_else(|| Patterns::new(&absolute(folder), [])),
             fail_on: last(layers, |o| o.fail_on).unwrap_or(Severity::Info),
+            baseline,
             output_format: last(layers, |o| o.output_format).unwrap_or_default(),
             file,
             flags,

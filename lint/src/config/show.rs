@@ -32,6 +32,11 @@ impl Config {
         };
         let codes: Vec<_> = self.settings.selection.rules().map(|rule| rule.code).collect();
         write_key(out, "select", &value(codes), &origin(&["select", "extend-select", "ignore"]))?;
+        let baseline = flags.get("baseline").map(|value| (value, "--baseline"));
+        let baseline = baseline.or(of_file.get("baseline").map(|value| (value, super::FILE_NAME)));
+        if let Some((value, origin)) = baseline {
+            write_key(out, "baseline", value, origin)?;
+        }
         for (key, default) in self.defaults() {
             let given = flags.get(key).map(|value| (value, format!("--{key}")));
             let written = of_file.get(key).map(|value| (value, super::FILE_NAME.to_owned()));

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::baseline::{Baseline, BaselineError};
 use crate::check::Report;
+use crate::cli::inputs::HEADING;
+use crate::config::Config;
 use crate::file::SourceFile;
 use crate::output::plural;
 use crate::output::printable::one_line;
@@ -16,8 +18,8 @@ use crate::suppress::Suppressed;
 #[derive(Debug, clap::Args)]
 pub(super) struct Known {
     /// Report only what this list of known findings doesn't have
-    #[arg(long, value_name = "FILE")]
-    baseline: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    pub(super) baseline: Option<PathBuf>,
     /// List everything that is found in a file for --baseline, and report nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline", "diff", "add_ignores"])]
     write_baseline: Option<PathBuf>,
@@ -25,8 +27,10 @@ pub(super) struct Known {
 
 impl Known {
     /// The list to go by.
-    pub(super) fn read(&self) -> Result<Option<Baseline>, BaselineError> {
-        self.baseline.as_deref().map(Baseline::read).transpose()
+    pub(super) fn read(&self, config: &Config) -> Result<Option<Baseline>, BaselineError> {
+        // What is written anew lists everything.
+        let known = config.baseline.as_deref().filter(|_| self.write_baseline.is_none());
+        known.map(Baseline::read).transpose()
     }
 
     /// Makes a list of everything that a report shows, if that is wanted; from then on it is known.
@@ -47,8 +51,8 @@ impl Known {
     }
 
     /// Says what is listed and there no more.
-    pub(super) fn tell_stale(&self, report: &Report, settings: &Settings) -> io::Result<()> {
-        let (Some(path), Some(baseline)) = (&self.baseline, &settings.baseline) else { return Ok(()) };
+    pub(super) fn tell_stale(&self, report: &Report, config: &Config, settings: &Settings) -> io::Result<()> {
+        let (Some(path), Some(baseline)) = (&config.baseline, &settings.baseline) else { return Ok(()) };
         let is_on = |file: &SourceFile, code: &str| match find_rule(code) {
             Some(rule) => settings.selection_for(file).contains(rule),
             None => true,

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     let mut watched = HashSet::new();
     loop {
         // Before the check: what changes meanwhile counts. The configuration may name other files than before.
-        for (path, mode) in args.inputs.watched(args.rules.options()) {
+        for (path, mode) in args.inputs.watched(args.options()) {
             if watched.insert(path.clone()) {
                 watcher.watch(&path, mode).with_context(|| format!("can't watch {}", path.display()))?;
             }
