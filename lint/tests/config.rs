@@ -27,7 +27,9 @@ fn pod(namespace: &str, app: &str) -> String {
 
 /// The codes that are found, file by file.
 fn found(folder: &Path, args: &[&str]) -> Vec<String> {
-    let run = run(folder, &[&["check", "--output-format", "concise"], args].concat(), "");
+    // The files are variants of one policy.
+    let run =
+        run(folder, &[&["check", "--output-format", "concise", "--ignore", "NP401"], args].concat(), "");
     assert_ne!(run.status, 2, "{}", run.err);
     let code = |line: &str| {
         let (file, rest) = line.split_once(':').unwrap();
