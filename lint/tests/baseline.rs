@@ -118,7 +118,7 @@ fn known_findings_are_not_repaired() {
 
 #[test]
 fn what_is_gone_is_told() {
-    let folder = folder(&[("web.yaml", OPEN), ("db.yaml", OPEN)]);
+    let folder = folder(&[("web.yaml", OPEN), ("db.yaml", &OPEN.replace("name: web", "name: db"))]);
     let path = folder.path();
     check(path, &["--write-baseline", "known.json"]);
     fs::write(path.join("web.yaml"), CLEAN).unwrap();

@@ -495,7 +495,7 @@ fn the_rest_is_checked_when_something_cannot_be_read() {
 #[test]
 #[cfg(unix)]
 fn the_rest_is_repaired_when_something_cannot_be_written() {
-    let folder = folder(&[("a.yaml", SPLIT), ("b.yaml", SPLIT)]);
+    let folder = folder(&[("a.yaml", SPLIT), ("b.yaml", &SPLIT.replace("name: db ", "name: other "))]);
     let read_only = folder.path().join("a.yaml");
     let mut permissions = fs::metadata(&read_only).unwrap().permissions();
     permissions.set_readonly(true);
