@@ -441,9 +441,8 @@ impl<'c> Index<'c> {
         let listening = self.known(namespaces, own).map(|names| {
             let mut all = Listening::nowhere();
             for name in names {
-                let Some(namespace) = self.namespaces.get(name) else { continue };
-                for id in namespace.matching_ids(pods) {
-                    all.add(namespace.pods[id as usize], namespace.services_of(id));
+                if let Some(namespace) = self.namespaces.get(name) {
+                    namespace.listen(pods, &mut all);
                 }
             }
             Arc::new(all)

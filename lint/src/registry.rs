@@ -59,6 +59,8 @@ pub static RULES: &[&Rule] = &[
     &r::duplicate_rule::RULE,
     &r::subsumed_rule::RULE,
     &r::subsumed_peer::RULE,
+    &r::subsumed_policy::RULE,
+    &r::vacuous_policy::RULE,
     &r::dangling_target::RULE,
     &r::dangling_peer::RULE,
     &r::dangling_namespace::RULE,

@@ -26,12 +26,16 @@ pub(crate) fn only_name(selector: &LabelSelector) -> Option<&str> {
     }
 }
 
+/// More pods than this are not counted.
+const MANY_PODS: usize = 1000;
+
 /// The names of some pods: `a, b and 3 more`; `none` when there are none. Variants of one pod count once.
-pub(crate) fn pod_names<'p>(pods: impl Iterator<Item = &'p Pod>) -> String {
-    let names: BTreeSet<_> = pods.map(|pod| &pod.name).collect();
+pub(crate) fn pod_names<'p>(mut pods: impl Iterator<Item = &'p Pod>) -> String {
+    let names: BTreeSet<_> = pods.by_ref().take(MANY_PODS).map(|pod| &pod.name).collect();
     let shown: Vec<_> = names.iter().take(3).map(ToString::to_string).collect();
     match names.len() {
         0 => "none".to_owned(),
+        4.. if pods.next().is_some() => format!("{} and over {} more", shown.join(", "), names.len() - 3),
         4.. => format!("{} and {} more", shown.join(", "), names.len() - 3),
         _ => list(&shown),
     }

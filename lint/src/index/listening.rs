@@ -30,9 +30,8 @@ impl Listening {
         Self { all_declare: true, all_known: true, ..Self::default() }
     }
 
-    /// Adds a pod.
+    /// Adds what a pod says, without counting it.
     pub(super) fn add<'c>(&mut self, pod: &Pod, services: impl Iterator<Item = &'c Service>) {
-        self.pods += 1;
         for port in &pod.ports {
             self.declared.insert((port.protocol, port.port));
             if let Some(name) = &port.name {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
+use super::listening::Listening;
 use netpol_policy::model::{LabelSelector, Labels, Pod, Requirement, Service};
 
 /// A namespace that was given or that a workload is in.
@@ -24,6 +25,16 @@ pub(super) struct NamespaceIndex<'c> {
     services_of: OnceLock<Vec<Vec<u32>>>,
     /// For each pod whether it is the first with its labels and ports; worked out when somebody asks.
     firsts: OnceLock<Box<[bool]>>,
+    /// Pods that say the same about where they listen; worked out when somebody asks.
+    listeners: OnceLock<Listeners>,
+}
+
+/// Pods with the same ports behind the same Services are of one kind.
+struct Listeners {
+    /// The kind of each pod.
+    of: Vec<u32>,
+    /// How many kinds there are.
+    count: u32,
 }
 
 /// The pods that have some label.
@@ -136,17 +147,42 @@ impl<'c> NamespaceIndex<'c> {
         ids.map(|id| self.pods[*id as usize]).find(|pod| would_match(pod))
     }
 
-    /// The Services that select a pod.
-    pub(super) fn services_of(&self, pod: u32) -> impl Iterator<Item = &'c Service> {
-        let of = self.services_of.get_or_init(|| {
+    /// Adds to what is known of ports where the pods listen that a selector matches.
+    pub(super) fn listen(&self, selector: &LabelSelector, all: &mut Listening) {
+        let kinds = self.listeners.get_or_init(|| self.sort_into_kinds());
+        let mut seen = vec![false; kinds.count as usize];
+        for id in self.matching_ids(selector) {
+            all.pods += 1;
+            let kind = kinds.of[id as usize] as usize;
+            if !std::mem::replace(&mut seen[kind], true) {
+                let services = self.services_of()[id as usize].iter();
+                all.add(self.pods[id as usize], services.map(|number| self.services[*number as usize]));
+            }
+        }
+    }
+
+    fn sort_into_kinds(&self) -> Listeners {
+        let mut known = HashMap::new();
+        let mut kinds = Listeners { of: Vec::with_capacity(self.pods.len()), count: 0 };
+        for (pod, services) in self.pods.iter().zip(self.services_of()) {
+            let next = kinds.count;
+            let kind = *known.entry((&pod.ports, services)).or_insert(next);
+            kinds.count = next.max(kind + 1);
+            kinds.of.push(kind);
+        }
+        kinds
+    }
+
+    /// The numbers of the Services that select each pod.
+    fn services_of(&self) -> &[Vec<u32>] {
+        self.services_of.get_or_init(|| {
             let mut of = vec![Vec::new(); self.pods.len()];
-            for (number, service) in self.services.iter().enumerate() {
+            for (number, service) in (0..).zip(&self.services) {
                 for id in service.selector.iter().flat_map(|selector| self.matching_ids(selector)) {
-                    of[id as usize].push(number as u32);
+                    of[id as usize].push(number);
                 }
             }
             of
-        });
-        of[pod as usize].iter().map(|number| self.services[*number as usize])
+        })
     }
 }

@@ -222,10 +222,11 @@ fn joined_in_vain(cx: &Context<'_>, at: &PeerAt<'_>) -> Option<Halves> {
     let own = evidence::own_namespace(cx);
     let selected = PodNamespaces::Selected(namespaces.clone());
     let everything = LabelSelector::everything();
-    let joined = cx.index.pods_of(&selected, own, pods)?.next();
-    let namespace_half = cx.index.pods_of(&selected, own, &everything)?.next();
-    let pod_half = cx.index.pods_of(&PodNamespaces::Own, own, pods)?.next();
-    (joined.is_none() && namespace_half.is_some() && pod_half.is_some()).then(|| Halves {
+    let matches = |namespaces: &PodNamespaces, pods| evidence::matches_any(cx, namespaces, pods);
+    let in_vain = matches(&selected, pods) == Some(false)
+        && matches(&selected, &everything) == Some(true)
+        && matches(&PodNamespaces::Own, pods) == Some(true);
+    in_vain.then(|| Halves {
         namespaces: words::namespaces(namespaces),
         pods: words::pod_names(cx.index.pods(own, pods)),
     })

@@ -33,16 +33,27 @@ pub(super) fn weigh(cx: &Context<'_>, pair: &Pair<'_>) -> Option<Evidence> {
     if !pair.alone {
         return None;
     }
-    let own = own_namespace(cx);
     let selected = PodNamespaces::Selected(pair.namespaces.clone());
-    let here = cx.index.pods_of(&PodNamespaces::Own, own, pair.pods).map(|mut pods| pods.next().is_some());
-    let there = cx.index.pods_of(&selected, own, pair.pods).map(|mut pods| pods.next().is_some());
+    let (here, there) =
+        (matches_any(cx, &PodNamespaces::Own, pair.pods), matches_any(cx, &selected, pair.pods));
     match (here, there) {
         (Some(false), Some(true)) => Some(Evidence::PodsElsewhere),
         // Joined, it would allow nobody: the two items are meant.
         (Some(true), Some(false)) => None,
         _ => Some(known::pair(pair.namespaces, pair.pods).map_or(Evidence::Form, Evidence::KnownPair)),
     }
+}
+
+/// Whether labels match a pod of some namespaces; `None` when nobody can tell, as the files don't show all of them.
+pub(super) fn matches_any(
+    cx: &Context<'_>,
+    namespaces: &PodNamespaces,
+    pods: &LabelSelector,
+) -> Option<bool> {
+    let own = own_namespace(cx);
+    let any = cx.index.pods_of(namespaces, own, pods)?.next().is_some();
+    let hidden = || cx.settings.may_match_external_pods(cx.index, namespaces, own, pods);
+    if any || !hidden() { Some(any) } else { None }
 }
 
 /// The policy's namespace: the one written, or where objects go that name none.
