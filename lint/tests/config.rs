@@ -105,7 +105,7 @@ fn severities_and_files() {
         ("netpol-lint.toml", "[severity]\nNP103 = 'warning'\n[per-file-ignores]\n'legacy/' = ['NP1']\n"),
         ("legacy/a.yaml", OPEN),
         ("b.yaml", OPEN),
-        ("c.gen.yaml", OPEN),
+        ("c.gen.yaml", &OPEN.replace("name: open", "name: generated")),
     ]);
     assert_eq!(found(folder.path(), &[]), ["b.yaml NP103", "c.gen.yaml NP103"]);
     assert_eq!(found(&folder.path().join("legacy"), &[]), [""; 0]);
@@ -199,9 +199,9 @@ fn patterns_of_paths() {
         (".gitignore", "ignored/\n"),
         ("deploy/a/one.yaml", OPEN),
         ("deploy/two.yaml", OPEN),
-        ("deploy/three.txt", OPEN),
+        ("deploy/three.txt", &OPEN.replace("name: open", "name: three")),
         ("deploy/ignored/four.yaml", OPEN),
-        ("deploy/[x].yaml", OPEN),
+        ("deploy/[x].yaml", &OPEN.replace("name: open", "name: x")),
     ]);
     let found = |args: &[&str]| found(folder.path(), args);
     assert_eq!(

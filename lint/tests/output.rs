@@ -296,7 +296,10 @@ fn sarif_of_a_clean_run() {
 
 #[test]
 fn statistics() {
-    let folder = folder(&[("a.yaml", POLICY), ("b.yaml", &POLICY.replace("    - from: []\n", ""))]);
+    let folder = folder(&[
+        ("a.yaml", POLICY),
+        ("b.yaml", &POLICY.replace("    - from: []\n", "").replace("name: db", "name: b")),
+    ]);
     let table = run(folder.path(), &["check", "--statistics"], "");
     assert_eq!(table.status, 1);
     insta::assert_snapshot!(table.out, @r#"

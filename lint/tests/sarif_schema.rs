@@ -9,6 +9,16 @@ use serde_json::Value;
 const SCHEMA: &str = include_str!("support/sarif-schema-2.1.0.json");
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/scenarios");
 
+fn validator() -> jsonschema::Validator {
+    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    // A slip of its authors: the pattern has a bracket too many and is none. The log names no language.
+    for owner in ["run", "toolComponent"] {
+        let language = schema.pointer_mut(&format!("/definitions/{owner}/properties/language")).unwrap();
+        language.as_object_mut().unwrap().remove("pattern").unwrap();
+    }
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+}
+
 /// The results of a run, once the log has proven valid.
 fn results(folder: &Path, arguments: &[&str]) -> Vec<Value> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netpol-lint"));
@@ -16,8 +26,7 @@ fn results(folder: &Path, arguments: &[&str]) -> Vec<Value> {
     let output = command.output().unwrap();
     assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
     let log: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let schema = serde_json::from_str(SCHEMA).unwrap();
-    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let validator = validator();
     let errors: Vec<_> =
         validator.iter_errors(&log).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{}", errors.join("\n"));
@@ -58,8 +67,7 @@ spec: {podSelector: {}, policyTypes: [Ingress]}
 /// The test above must be able to fail.
 #[test]
 fn the_schema_refuses_what_is_no_log() {
-    let schema = serde_json::from_str(SCHEMA).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
+    let validator = validator();
     for wrong in [
         r#"{"version": "2.1.0"}"#,
         r#"{"version": "2.1.0", "runs": [{"tool": {}}]}"#,
