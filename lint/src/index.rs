@@ -21,6 +21,9 @@ pub use self::targets::Target;
 use crate::facts::ClusterFacts;
 use crate::slip;
 
+/// A key and a value, and what the value was probably meant to be.
+type Similar = HashMap<(Box<str>, Box<str>), Option<Box<str>>>;
+
 /// Which pods a selector means, without looking at every pod: pods are found by namespace, then by the rarest label
 /// that a selector asks for; policies that select a pod likewise. Built once; takes time and memory in proportion to the
 /// number of pods and policies.
@@ -35,7 +38,7 @@ pub struct Index<'c> {
     /// Many policies ask about the same pods.
     listening: Arc<Mutex<HashMap<Selected, Option<Arc<Listening>>>>>,
     /// What keys and values of labels of namespaces were probably meant to be.
-    similar: Arc<Mutex<HashMap<(Box<str>, Box<str>), Option<Box<str>>>>>,
+    similar: Arc<Mutex<Similar>>,
     /// The policies that may let DNS through, by namespace and their indexes there.
     dns: Arc<Mutex<HashMap<Box<str>, Vec<usize>>>>,
     /// The namespaces that have pods on the network of their node.

@@ -1,4 +1,4 @@
-use netpol_policy::model::{Direction, LabelSelector, NetworkPolicy, ObjectName};
+use netpol_policy::model::{Direction, LabelSelector, Namespace, NetworkPolicy, ObjectName};
 use netpol_policy::source::Content;
 use netpol_policy::span::Span;
 
@@ -60,7 +60,7 @@ fn check(cx: &ObjectContext<'_>, out: &mut Reporter<'_>) {
     if SYSTEM.contains(&namespace) {
         return;
     }
-    let label = cx.index.cluster().namespaces.get(namespace).map(|namespace| namespace.default_deny());
+    let label = cx.index.cluster().namespaces.get(namespace).map(Namespace::default_deny);
     let open: Vec<_> = Direction::ALL
         .into_iter()
         .filter(|direction| !label.is_some_and(|label| label.isolates(*direction)))

@@ -1,4 +1,4 @@
-use netpol_policy::model::{Direction, WorkloadKind, WorkloadName};
+use netpol_policy::model::{Direction, Namespace, WorkloadKind, WorkloadName};
 use netpol_policy::source::{Content, WorkloadSource};
 
 use crate::context::{ObjectContext, Reporter};
@@ -46,8 +46,7 @@ fn check(cx: &ObjectContext<'_>, out: &mut Reporter<'_>) {
     if !pod.is_subject() || is_given_by_its_owner(cx.places, workload) {
         return;
     }
-    let label =
-        cx.index.cluster().namespaces.get(&pod.name.namespace).map(|namespace| namespace.default_deny());
+    let label = cx.index.cluster().namespaces.get(&pod.name.namespace).map(Namespace::default_deny);
     let open: Vec<_> = Direction::ALL
         .into_iter()
         .filter(|direction| !label.is_some_and(|label| label.isolates(*direction)))

@@ -115,7 +115,7 @@ fn report(
         Direction::Ingress => ("ingress is allowed here", format!("{far} may open no connection to {near}")),
     };
     let ports = ports.map(|ports| {
-        let mut words: Vec<_> = ports.iter().flatten().map(|port| port.to_string()).collect();
+        let mut words: Vec<_> = ports.iter().flatten().map(ToString::to_string).collect();
         words.dedup();
         words.join(", ")
     });

@@ -61,7 +61,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         let pods = port.pods();
         let message = match &others[..] {
             [] => format!("no container of {pods} has a port named `{name}`: this allows nothing"),
-            [others @ ..] => {
+            others => {
                 let others: Vec<_> = others.iter().map(|other| other.as_str()).collect();
                 format!(
                     "the port `{name}` of {pods} is for {}, not for {protocol}: this allows nothing",
