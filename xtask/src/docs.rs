@@ -22,12 +22,11 @@ pub(crate) fn run(check: bool) -> Result<()> {
     fs::create_dir_all(docs.join("rules"))?;
     for name in &stale {
         let path = docs.join(name);
-        match pages.get(name) {
-            Some(text) => {
-                fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?
-            }
-            None => fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?,
-        }
+        let done = match pages.get(name) {
+            Some(text) => fs::write(&path, text),
+            None => fs::remove_file(&path),
+        };
+        done.with_context(|| format!("cannot write {}", path.display()))?;
         println!("{}", path.display());
     }
     links(&docs)
