@@ -42,7 +42,7 @@ struct Entry {
 #[derive(Debug, Error)]
 pub enum BaselineError {
     /// It can't be read.
-    #[error("can't read the baseline {}; --write-baseline makes one", .path.display())]
+    #[error("can't read the baseline {}; --write-baseline makes one", crate::output::printable::shown(.path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum BaselineError {
         source: io::Error,
     },
     /// It is something else.
-    #[error("{} is no baseline; --write-baseline makes one", .path.display())]
+    #[error("{} is no baseline; --write-baseline makes one", crate::output::printable::shown(.path))]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -58,7 +58,7 @@ pub enum BaselineError {
         source: serde_json::Error,
     },
     /// It comes from a later version.
-    #[error("the baseline {} has version {version}, and only {} is known; use a newer netpol-lint", .path.display(), text::VERSION)]
+    #[error("the baseline {} has version {version}, and only {} is known; use a newer netpol-lint", crate::output::printable::shown(.path), text::VERSION)]
     Version {
         /// The file.
         path: PathBuf,
@@ -66,7 +66,7 @@ pub enum BaselineError {
         version: u64,
     },
     /// It can't be written.
-    #[error("can't write the baseline {}", .path.display())]
+    #[error("can't write the baseline {}", crate::output::printable::shown(.path))]
     Write {
         /// The file.
         path: PathBuf,

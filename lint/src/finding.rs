@@ -7,6 +7,7 @@ use netpol_policy::source::PolicySource;
 use netpol_policy::span::Span;
 use serde::Serialize;
 
+use crate::effect::Effect;
 use crate::rule::Rule;
 
 /// How bad a finding is.
@@ -113,6 +114,8 @@ pub struct Fix {
     pub expected: Option<Box<NetworkPolicy>>,
     /// A policy that it adds behind all others of the file.
     pub added: Option<Box<NetworkPolicy>>,
+    /// What it changes, once [`crate::Report::tell_effects`] has been asked.
+    pub effect: Option<Box<Effect>>,
 }
 
 /// A change of a text.
@@ -157,6 +160,7 @@ impl Fix {
             edits: edits.into(),
             expected: None,
             added: None,
+            effect: None,
         }
     }
 

@@ -12,13 +12,12 @@ mod write;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use netpol_policy::source::PolicySource;
-
 pub use apply::apply;
 pub(crate) use prove::prove;
 pub use write::{WriteError, write};
 
 use crate::check::Checker;
+use crate::effect::{Before, Effect, policy_at, written_namespace};
 use crate::file::SourceFile;
 use crate::finding::{Applicability, Finding, Fix};
 use crate::index::Index;
@@ -37,8 +36,19 @@ pub struct FixedFile {
     pub file: SourceFile,
     /// The rules whose fixes were applied, as often as they were.
     pub applied: Vec<&'static Rule>,
+    /// Those among them that changed the meaning of a policy, with what they did.
+    pub changes: Vec<MeaningChanged>,
     /// Fixes that were refused.
     pub refused: Vec<Refused>,
+}
+
+/// A fix that changed the meaning of a policy.
+#[derive(Debug, Clone)]
+pub struct MeaningChanged {
+    /// What it was for; its place is that of before the fix.
+    pub finding: Finding,
+    /// What it did.
+    pub effect: Effect,
 }
 
 /// A fix that would not have done what it says.
@@ -62,8 +72,7 @@ pub fn fix_file(
     // Policies that the file no longer holds under their names count no more.
     let before: Vec<_> =
         file.policies().filter_map(|(_, policy)| Some(&policy.model.as_ref()?.name)).collect();
-    let mut fixed =
-        FixedFile { file: file.reread(file.text.to_string()), applied: Vec::new(), refused: Vec::new() };
+    let mut fixed = FixedFile::unchanged(file);
     let mut seen = HashSet::from([hash(&file.text)]);
     for _ in 0..MAX_ROUNDS {
         let newer: Vec<_> = fixed.file.policies().filter_map(|(_, policy)| policy.model.as_ref()).collect();
@@ -73,23 +82,32 @@ pub fn fix_file(
         let mut findings = checker.file(0, &fixed.file).findings;
         findings.sort_by_key(|finding| (finding.place, finding.rule.code));
         let batch = batch(&fixed, &findings, up_to);
-        let Some((file, applied)) = settle(&mut fixed, &batch) else { break };
+        let Some((file, applied)) = settle(&fixed.file, &batch, &mut fixed.refused) else { break };
         if !seen.insert(hash(&file.text)) {
             break;
         }
+        let changes: Vec<_> =
+            applied.iter().filter_map(|candidate| candidate.change(&fixed.file, &file, &index)).collect();
+        fixed.applied.extend(applied.iter().map(|candidate| candidate.finding.rule));
+        fixed.changes.extend(changes);
         fixed.file = file;
-        fixed.applied.extend(applied);
     }
     fixed
 }
 
 /// Whether the fix of one finding does what it says.
 pub(crate) fn proven(file: &SourceFile, finding: &Finding) -> bool {
-    let fixed =
-        FixedFile { file: file.reread(file.text.to_string()), applied: Vec::new(), refused: Vec::new() };
+    let fixed = FixedFile::unchanged(file);
     let findings = std::slice::from_ref(finding);
     let batch = batch(&fixed, findings, Applicability::Unsafe);
     !batch.is_empty() && attempt(file, &batch).is_ok()
+}
+
+impl FixedFile {
+    fn unchanged(file: &SourceFile) -> Self {
+        let (applied, changes, refused) = (Vec::new(), Vec::new(), Vec::new());
+        Self { file: file.reread(file.text.to_string()), applied, changes, refused }
+    }
 }
 
 /// One fix to try, with the policy that it changes.
@@ -98,6 +116,24 @@ struct Candidate<'f> {
     finding: &'f Finding,
     fix: &'f Fix,
     policy: usize,
+}
+
+impl Candidate<'_> {
+    /// What it did to the meaning of its policy.
+    fn change(&self, before: &SourceFile, after: &SourceFile, index: &Index<'_>) -> Option<MeaningChanged> {
+        if self.fix.applicability != Applicability::Unsafe {
+            return None;
+        }
+        let effect = match &self.fix.added {
+            Some(added) => Effect::of(Before::Absent, added, Some(&*added.name.namespace), index)?,
+            None => {
+                let (old, new) =
+                    (before.policies().nth(self.policy)?.1, after.policies().nth(self.policy)?.1);
+                Effect::of(Before::of(old), new.model.as_ref()?, written_namespace(old), index)?
+            }
+        };
+        Some(MeaningChanged { finding: self.finding.clone(), effect })
+    }
 }
 
 /// In place of a policy's index: the fix is not about a policy and must leave all of them alone.
@@ -114,12 +150,11 @@ fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -
                 && refused.finding.object == finding.object
         };
         let at = finding.place.span.start;
-        let contains = |(_, policy): (usize, &PolicySource)| policy.span.start <= at && at <= policy.span.end;
         let policy = match finding.rule.check {
             // A comment, or a policy that is to come.
             Check::Suppressions | Check::Object(_) => NO_POLICY,
-            _ => match fixed.file.policies().position(contains) {
-                Some(policy) => policy,
+            _ => match policy_at(&fixed.file, at) {
+                Some((policy, _)) => policy,
                 None => continue,
             },
         };
@@ -142,21 +177,25 @@ fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -
 }
 
 /// Applies as much of a batch as can be proven; refuses single fixes that can't. `None` when nothing is left.
-fn settle(fixed: &mut FixedFile, batch: &[Candidate<'_>]) -> Option<(SourceFile, Vec<&'static Rule>)> {
+fn settle<'b, 'f>(
+    file: &SourceFile,
+    batch: &'b [Candidate<'f>],
+    refused: &mut Vec<Refused>,
+) -> Option<(SourceFile, &'b [Candidate<'f>])> {
     if batch.is_empty() {
         return None;
     }
-    let reason = match attempt(&fixed.file, batch) {
-        Ok(file) => return Some((file, batch.iter().map(|candidate| candidate.finding.rule).collect())),
+    let reason = match attempt(file, batch) {
+        Ok(file) => return Some((file, batch)),
         Err(reason) => reason,
     };
     if let [candidate] = batch {
-        fixed.refused.push(Refused { finding: candidate.finding.clone(), reason });
+        refused.push(Refused { finding: candidate.finding.clone(), reason });
         return None;
     }
     // The next round takes care of the other half.
     let (first, second) = batch.split_at(batch.len() / 2);
-    settle(fixed, first).or_else(|| settle(fixed, second))
+    settle(file, first, refused).or_else(|| settle(file, second, refused))
 }
 
 fn attempt(file: &SourceFile, batch: &[Candidate<'_>]) -> Result<SourceFile, String> {

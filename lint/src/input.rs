@@ -103,7 +103,7 @@ pub enum Source {
 
 /// A path that could not be read.
 #[derive(Debug, Error)]
-#[error("can't read {}", .path.display())]
+#[error("can't read {}", crate::output::printable::shown(.path))]
 pub struct InputError {
     /// The path.
     pub path: PathBuf,

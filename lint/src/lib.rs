@@ -37,6 +37,7 @@ pub mod cli;
 pub mod config;
 mod context;
 mod edits;
+pub mod effect;
 pub mod explain;
 pub mod facts;
 mod file;

@@ -8,7 +8,7 @@ pub mod html;
 pub mod json;
 pub mod text;
 mod why;
-mod world;
+pub(crate) mod world;
 
 use ipnet::IpNet;
 use netpol_policy::evaluate::{Connections, Endpoint, Evaluator};
@@ -106,7 +106,7 @@ impl<'e, 'c> Matrix<'e, 'c> {
 }
 
 /// Whether some address of one end can talk to some of the other; an end without a known address may have any.
-fn have_common_family(a: Endpoint<'_>, b: Endpoint<'_>) -> bool {
+pub(crate) fn have_common_family(a: Endpoint<'_>, b: Endpoint<'_>) -> bool {
     let families = |end: Endpoint<'_>| -> Vec<bool> {
         let of_pod = end.as_pod().map(|pod| pod.addresses.iter().copied()).into_iter().flatten();
         end.address().into_iter().chain(of_pod).map(|address| address.is_ipv4()).collect()

@@ -31,6 +31,34 @@ fn check(folder: &Path, args: &[&str]) -> Run {
 }
 
 #[test]
+fn the_configuration_names_the_list() {
+    let folder = folder(&[("repo/netpol-lint.toml", "baseline = 'known.json'\n"), ("repo/b/web.yaml", OPEN)]);
+    let repo = folder.path().join("repo");
+    let missing = check(&repo, &[]);
+    assert_eq!(missing.status, 2);
+    assert!(missing.err.contains("can't read the baseline known.json"), "{}", missing.err);
+    // The one that is written is not asked what is known.
+    for _ in 0..2 {
+        let written = check(&repo, &["--write-baseline", "known.json"]);
+        assert_eq!((written.status, written.err.as_str()), (0, "wrote 1 finding to known.json\n"));
+    }
+    for (folder, args) in [(&repo, &[][..]), (&repo.join("b"), &["web.yaml"])] {
+        let known = check(folder, args);
+        assert_eq!((known.status, known.out.as_str(), known.err.as_str()), (0, "", ""));
+    }
+    assert_eq!(check(&repo, &["--isolated"]).status, 1);
+    let other = check(&repo, &["--baseline", "b/none.json"]);
+    assert!(other.err.contains("can't read the baseline b/none.json"), "{}", other.err);
+    fs::write(repo.join("b/web.yaml"), CLEAN).unwrap();
+    let stale = check(&repo.join("b"), &[]);
+    assert!(
+        stale.err.contains("known.json lists 1 finding of b/web.yaml that is not there any more"),
+        "{}",
+        stale.err
+    );
+}
+
+#[test]
 fn known_findings_are_not_reported() {
     let folder =
         folder(&[("b/web.yaml", OPEN), ("a.yaml", "kind: NetworkPolicy\nspec: {"), ("c.yaml", CLEAN)]);

@@ -145,6 +145,8 @@ fn full() {
           help: each item of the list is a peer of its own; remove the dash to require both, or keep both
                 items and say why with a comment on each
                 fix: join the two items into one peer (--unsafe-fixes)
+                     shop/db ingress: all pods of office, and pods app=backend of shop on 5432/TCP → pods
+                app=backend of office on 5432/TCP
                 more: netpol-lint rule NP101
         ");
     insta::assert_snapshot!(run.err, @"checked 1 policy in 1 file: 1 warning; --fix --unsafe-fixes repairs 1");
@@ -198,6 +200,8 @@ fn the_split_form_is_joined_and_then_clean() {
     let diff = run(folder.path(), &["check", "--unsafe-fixes", "--diff"], "");
     assert_eq!(diff.status, 1);
     insta::assert_snapshot!(diff.out, @r"
+        # policies/split.yaml: NP101 split-peer-selectors changes what a policy means
+        #   shop/db ingress: all pods of office, and pods app=backend of shop on 5432/TCP → pods app=backend of office on 5432/TCP
         --- a/policies/split.yaml
         +++ b/policies/split.yaml
         @@ -15,7 +15,7 @@

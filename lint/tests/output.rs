@@ -56,6 +56,36 @@ fn parse(text: &str) -> Value {
 }
 
 #[test]
+#[cfg(unix)]
+fn names_of_files_are_no_commands() {
+    let name = "a\u{1b}[2J\n\u{202e}b.yaml";
+    let folder = folder(&[(
+        name,
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: {podSelector: {}, ingress: [{from: []}]}\n",
+    )]);
+    let bad = |text: &str| text.contains(['\u{1b}', '\u{202e}']) || text.contains("\nb.yaml");
+    for format in ["full", "concise", "grouped", "json", "sarif", "github", "gitlab", "junit", "rdjson"] {
+        let shown = run(folder.path(), &["check", "--output-format", format], "");
+        assert_eq!(shown.status, 1, "{format}");
+        assert!(
+            !shown.out.contains('\u{1b}') && !shown.out.contains("\nb.yaml"),
+            "{format}: {:?}",
+            shown.out
+        );
+        assert!(!bad(&shown.err), "{format}: {:?}", shown.err);
+    }
+    for command in [
+        &["check", "--diff"][..],
+        &["check", "--fix"],
+        &["explain"],
+        &["check", "--output-format=concise", "a\u{1b}\nb.yaml"],
+    ] {
+        let shown = run(folder.path(), command, "");
+        assert!(!bad(&shown.out) && !bad(&shown.err), "{command:?}: {:?} {:?}", shown.out, shown.err);
+    }
+}
+
+#[test]
 fn grouped() {
     insta::assert_snapshot!(check("grouped"), @r#"
         b c/100%,d.yaml:

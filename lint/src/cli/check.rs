@@ -119,6 +119,9 @@ fn once(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     let index = beside.index(&cluster);
     let mut report = check(files, &index, &settings);
     args.known.write(&mut report, complete)?;
+    if format::tells_effects(args, config.output_format) {
+        report.tell_effects(&index);
+    }
     // A changed text takes standard output.
     let taken = stdin.is_some() && change.is_some();
     format::show(args, config.output_format, terminal, &report, taken)?;
@@ -220,7 +223,14 @@ fn mistaken_suppressions(report: &Report, selection: &Selection) -> io::Result<(
         let Some(suppressions) = Suppressions::of(file) else { continue };
         for (at, message, suggestion) in suppressions.mistakes() {
             let at = file.position(at);
-            write!(err, "netpol-lint: {}:{}:{}: {}", file.name, at.line, at.column, one_line(&message))?;
+            write!(
+                err,
+                "netpol-lint: {}:{}:{}: {}",
+                one_line(&file.name),
+                at.line,
+                at.column,
+                one_line(&message)
+            )?;
             match suggestion {
                 Some(word) => writeln!(err, "; did you mean `{word}`?")?,
                 None => writeln!(err)?,

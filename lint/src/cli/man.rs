@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::CommandFactory;
 
 use super::{Cli, Outcome};
+use crate::output::printable::shown;
 
 /// Print the manual page
 ///
@@ -29,7 +30,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         Some(folder) => {
             std::fs::create_dir_all(folder)
                 .and_then(|()| clap_mangen::generate_to(command, folder))
-                .with_context(|| format!("can't write to {}", folder.display()))?;
+                .with_context(|| format!("can't write to {}", shown(folder)))?;
         }
     }
     Ok(Outcome::Clean)

@@ -29,7 +29,7 @@ pub struct ConfigFile {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("can't read the configuration {}", .path.display())]
+    #[error("can't read the configuration {}", crate::output::printable::shown(.path))]
     Unreadable {
         /// The file.
         path: PathBuf,

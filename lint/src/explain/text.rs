@@ -38,7 +38,7 @@ struct Page<'o> {
 impl Page<'_> {
     fn entry(&mut self, entry: &Entry<'_>) -> io::Result<()> {
         let position = entry.position();
-        let place = format!("{}:{}:{}", entry.file.name, position.line, position.column);
+        let place = format!("{}:{}:{}", one_line(&entry.file.name), position.line, position.column);
         let title = self.bold(&entry.title());
         writeln!(self.out, "{title} ({})", one_line(&place))?;
         match &entry.explanation.effect {

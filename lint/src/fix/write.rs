@@ -10,13 +10,13 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The file is not what it was when it was read.
-    #[error("{} has changed since it was read; run the command again", .0.display())]
+    #[error("{} has changed since it was read; run the command again", crate::output::printable::shown(.0))]
     Changed(PathBuf),
     /// The file is marked as read-only. Putting another in its place would work, but isn't what was asked for.
-    #[error("can't write {}: it is read-only", .0.display())]
+    #[error("can't write {}: it is read-only", crate::output::printable::shown(.0))]
     ReadOnly(PathBuf),
     /// The system refused.
-    #[error("can't write {}", .path.display())]
+    #[error("can't write {}", crate::output::printable::shown(.path))]
     Io {
         /// The file.
         path: PathBuf,

@@ -8,17 +8,17 @@ use netpol_policy::model::{Cluster, Direction, Peer};
 
 /// A block of addresses outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Block {
-    pub(super) cidr: IpNet,
+pub(crate) struct Block {
+    pub(crate) cidr: IpNet,
     /// The narrowest other block around it, by its index.
-    pub(super) within: Option<usize>,
+    pub(crate) within: Option<usize>,
     /// An address of it that is in no narrower block.
-    pub(super) sample: IpAddr,
+    pub(crate) sample: IpAddr,
 }
 
 /// All of IPv4, all of IPv6 where it is used, and every block and exception of the policies; wide ones first. Blocks
 /// that others fill, and single addresses of pods, are left out.
-pub(super) fn blocks(cluster: &Cluster) -> Vec<Block> {
+pub(crate) fn blocks(cluster: &Cluster) -> Vec<Block> {
     let mut named = BTreeSet::new();
     for policy in &cluster.policies {
         for rule in Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten() {

@@ -11,7 +11,7 @@ pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let file = report.file_of(finding);
         let at = file.position(finding.place.span.start);
         let (code, severity, message) = (finding.rule.code, finding.severity, one_line(&finding.message));
-        writeln!(out, "{}:{}:{}: {code} {severity} {message}", file.name, at.line, at.column)?;
+        writeln!(out, "{}:{}:{}: {code} {severity} {message}", one_line(&file.name), at.line, at.column)?;
     }
     Ok(())
 }

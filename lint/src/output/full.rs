@@ -107,6 +107,9 @@ impl Diagnostic for Shown<'_> {
                 Applicability::Unsafe => "--unsafe-fixes",
             };
             push_line(&mut help, &format!("fix: {} ({option})", fix.title));
+            for line in fix.effect.iter().flat_map(|effect| effect.lines()) {
+                push_line(&mut help, &format!("     {}", one_line(&line)));
+            }
         }
         push_line(&mut help, &format!("more: netpol-lint rule {}", self.finding.rule.code));
         Some(Box::new(help))
@@ -175,7 +178,7 @@ impl SourceCode for Text<'_> {
         let offset = span.offset().checked_sub(start).ok_or(MietteError::OutOfBounds)?;
         let contents = near.read_span(&(offset, span.len()).into(), before, after)?;
         Ok(Box::new(MietteSpanContents::new_named(
-            file.name.to_string(),
+            one_line(&file.name).into_owned(),
             contents.data(),
             (contents.span().offset() + start, contents.span().len()).into(),
             contents.line() + first - 1,

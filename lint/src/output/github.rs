@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::check::Report;
 use crate::finding::Severity;
+use crate::output::printable::one_line;
 
 /// Writes all findings.
 pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
@@ -27,7 +28,7 @@ pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    one_line(&text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")).into_owned()
 }
 
 fn property(text: &str) -> String {

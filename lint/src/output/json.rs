@@ -7,6 +7,7 @@ use netpol_policy::syntax::Position;
 use serde::Serialize;
 
 use crate::check::Report;
+use crate::effect::Effect;
 use crate::file::SourceFile;
 use crate::finding::{Applicability, Finding, Severity};
 
@@ -50,6 +51,8 @@ struct Related<'a> {
 struct FixEntry<'a> {
     applicability: Applicability,
     title: &'a str,
+    /// `null` for safe fixes, which change nothing.
+    effect: Option<&'a Effect>,
     edits: Vec<EditEntry<'a>>,
 }
 
@@ -79,6 +82,7 @@ fn entry<'a>(report: &'a Report, finding: &'a Finding) -> Entry<'a> {
     let fix = finding.fix.as_ref().map(|fix| FixEntry {
         applicability: fix.applicability,
         title: &fix.title,
+        effect: fix.effect.as_deref(),
         edits: fix
             .edits
             .iter()

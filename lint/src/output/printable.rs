@@ -4,6 +4,7 @@
 //! that reverse the order of what is read. What is shown of it must not be able to do that.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 /// A text on one line, with control characters as their escapes: `\n`, `\u{1b}`.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
@@ -15,6 +16,11 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
         if is_unsafe(character) { line.extend(character.escape_default()) } else { line.push(character) }
     }
     Cow::Owned(line)
+}
+
+/// A path in a message.
+pub(crate) fn shown(path: &Path) -> String {
+    one_line(&path.to_string_lossy()).into_owned()
 }
 
 /// A drawing for the terminal without the control characters that don't belong to it: line ends, tabs and, where it is

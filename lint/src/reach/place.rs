@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::context::head;
 use crate::file::SourceFile;
+use crate::output::printable::one_line;
 
 /// Finds policies by name.
 pub(crate) struct Places<'f>(HashMap<&'f ObjectName, (&'f SourceFile, &'f PolicySource)>);
@@ -90,6 +91,6 @@ impl At<'_> {
 impl std::fmt::Display for At<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Written { file, line, column } = self.written();
-        write!(f, "{file}:{line}:{column}")
+        write!(f, "{}:{line}:{column}", one_line(&file))
     }
 }

@@ -59,6 +59,17 @@ impl Connections {
         }
     }
 
+    /// What passes here and not in the other.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        Self {
+            tcp: self.tcp.difference(&other.tcp),
+            udp: self.udp.difference(&other.udp),
+            sctp: self.sctp.difference(&other.sctp),
+            other: self.other && !other.other,
+        }
+    }
+
     /// Whether some traffic passes.
     pub fn contains(&self, traffic: Traffic) -> bool {
         match traffic {

@@ -55,6 +55,19 @@ impl PortSet {
         all
     }
 
+    /// The ports that are not in the other.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let mut gaps = Vec::with_capacity(other.0.len() + 1);
+        let mut next = Some(0);
+        for &(first, last) in &other.0 {
+            gaps.extend(next.filter(|next| *next < first).map(|next| (next, first - 1)));
+            next = last.checked_add(1);
+        }
+        gaps.extend(next.map(|next| (next, u16::MAX)));
+        self.intersection(&Self(gaps))
+    }
+
     /// Whether it has a port.
     pub fn contains(&self, port: u16) -> bool {
         self.0.iter().any(|&(a, b)| (a..=b).contains(&port))
@@ -110,10 +123,11 @@ mod tests {
             };
             let has = |ranges: &[(u16, u16)], port| ranges.iter().any(|&(a, n)| (a..=a + n).contains(&port));
             let (a, b) = (build(&left), build(&right));
-            let both = a.intersection(&b);
+            let (both, rest) = (a.intersection(&b), a.difference(&b));
             for port in 1..80 {
                 prop_assert_eq!(a.contains(port), has(&left, port));
                 prop_assert_eq!(both.contains(port), has(&left, port) && has(&right, port));
+                prop_assert_eq!(rest.contains(port), has(&left, port) && !has(&right, port));
             }
             prop_assert!(a.ranges().windows(2).all(|w| w[0].1 + 1 < w[1].0));
         }
@@ -124,7 +138,10 @@ mod tests {
         let mut set = PortSet::none();
         set.insert(1, 65534);
         assert!(!set.is_all());
+        assert_eq!(PortSet::all().difference(&set).ranges(), [(65535, 65535)]);
         set.insert(65535, 65535);
         assert!(set.is_all());
+        assert!(set.difference(&PortSet::all()).is_empty());
+        assert!(set.difference(&PortSet::none()).is_all());
     }
 }

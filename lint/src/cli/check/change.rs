@@ -7,7 +7,7 @@ use crate::check::check;
 use crate::cli::{Outcome, Terminal, complain};
 use crate::file::SourceFile;
 use crate::finding::Applicability;
-use crate::fix::{self, FixedFile, Refused, fix_file};
+use crate::fix::{self, FixedFile, MeaningChanged, Refused, fix_file};
 use crate::index::Index;
 use crate::output::plural;
 use crate::output::printable::{drawing, one_line};
@@ -33,6 +33,8 @@ pub(super) struct Changed {
     after: SourceFile,
     /// How many findings that is about.
     findings: usize,
+    /// Fixes among those that change what a policy means.
+    changes: Vec<MeaningChanged>,
 }
 
 impl Change<'_> {
@@ -47,16 +49,17 @@ impl Change<'_> {
         match self {
             Change::Fix(up_to) => {
                 for (number, file) in files.iter().enumerate().filter(|(_, file)| !file.context) {
-                    let FixedFile { file: after, applied, refused } = fix_file(file, index, settings, up_to);
+                    let fixed = fix_file(file, index, settings, up_to);
+                    let FixedFile { file: after, applied, changes, refused } = fixed;
                     say_refused(file, &refused)?;
-                    changed.push(Changed { number, after, findings: applied.len() });
+                    changed.push(Changed { number, after, findings: applied.len(), changes });
                 }
             }
             Change::AddIgnores { reason } => {
                 let report = check(std::mem::take(files), index, settings);
                 for number in 0..report.files.len() {
                     let WithIgnores { file: after, added } = add_ignores(&report, number, reason);
-                    changed.push(Changed { number, after, findings: added });
+                    changed.push(Changed { number, after, findings: added, changes: Vec::new() });
                 }
                 *files = report.files;
             }
@@ -90,6 +93,7 @@ impl Change<'_> {
                 complete = false;
                 continue;
             }
+            say_changes(file, &changed.changes, "", &mut io::stderr().lock())?;
             findings += changed.findings;
             count += 1;
             *file = changed.after;
@@ -108,8 +112,10 @@ impl Change<'_> {
 /// Shows what would change.
 pub(super) fn diff(changed: &[Changed], files: &[SourceFile], terminal: Terminal) -> io::Result<Outcome> {
     let mut out = BufWriter::new(io::stdout().lock());
-    for Changed { number, after, .. } in changed {
+    for Changed { number, after, changes, .. } in changed {
         let before = &files[*number];
+        // Tools that take patches pass over what stands in front of them.
+        say_changes(before, changes, "# ", &mut out)?;
         write_diff(&before.name, &before.text, &after.text, terminal, &mut out)?;
     }
     out.flush()?;
@@ -134,13 +140,30 @@ fn write_diff(
     }
 }
 
+/// Says what becomes of who may connect.
+fn say_changes(
+    file: &SourceFile,
+    changes: &[MeaningChanged],
+    mark: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for MeaningChanged { finding, effect } in changes {
+        let (code, name, file) = (finding.rule.code, finding.rule.name, one_line(&file.name));
+        writeln!(out, "{mark}{file}: {code} {name} changes what a policy means")?;
+        for line in effect.lines() {
+            writeln!(out, "{mark}  {}", one_line(&line))?;
+        }
+    }
+    Ok(())
+}
+
 fn say_refused(file: &SourceFile, refused: &[Refused]) -> io::Result<()> {
     for Refused { finding, reason } in refused {
         let (code, path) = (finding.rule.code, &finding.path);
         writeln!(
             io::stderr(),
             "netpol-lint: {}: the fix of {code} at {path} is refused: {reason}",
-            file.name
+            one_line(&file.name)
         )?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::Args;
 use crate::check::Report;
 use crate::cli::Terminal;
+use crate::output::printable::shown;
 use crate::output::{self as o, Format};
 use anyhow::Context as _;
 
@@ -35,6 +36,11 @@ pub(super) fn possible(args: &Args, format: Format) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether what fixes change will be shown.
+pub(super) fn tells_effects(args: &Args, format: Format) -> bool {
+    !args.statistics && matches!(format, Format::Full | Format::Json)
+}
+
 /// Writes a report where it belongs. `stdout_taken` when standard output already holds a fixed text.
 pub(super) fn show(
     args: &Args,
@@ -48,7 +54,7 @@ pub(super) fn show(
             let mut file = create(path)?;
             let plain = Terminal { interactive: false, colour: false, width: 100 };
             write(args, format, plain, report, &mut file)
-                .with_context(|| format!("can't write {}", path.display()))?;
+                .with_context(|| format!("can't write {}", shown(path)))?;
         }
         None if stdout_taken => write(args, format, terminal, report, &mut io::stderr().lock())?,
         None => write(args, format, terminal, report, &mut io::stdout().lock())?,
@@ -57,7 +63,7 @@ pub(super) fn show(
 }
 
 fn create(path: &Path) -> anyhow::Result<File> {
-    File::create(path).with_context(|| format!("can't write {}", path.display()))
+    File::create(path).with_context(|| format!("can't write {}", shown(path)))
 }
 
 fn write(

@@ -9,7 +9,7 @@ use crate::cli::inputs::HEADING;
 use crate::config::Config;
 use crate::file::SourceFile;
 use crate::output::plural;
-use crate::output::printable::one_line;
+use crate::output::printable::{one_line, shown};
 use crate::registry::find_rule;
 use crate::settings::Settings;
 use crate::suppress::Suppressed;
@@ -40,11 +40,11 @@ impl Known {
         anyhow::ensure!(
             complete,
             "{} is not written, for something could not be read or written",
-            path.display()
+            shown(path)
         );
         let baseline = Baseline::of(report, path);
         baseline.write(path)?;
-        writeln!(io::stderr(), "wrote {} to {}", plural(baseline.len(), "finding"), path.display())?;
+        writeln!(io::stderr(), "wrote {} to {}", plural(baseline.len(), "finding"), shown(path))?;
         report.suppressed.extend(report.findings.drain(..).map(Suppressed::known));
         report.suppressed.sort_by_key(|suppressed| suppressed.finding.place);
         Ok(())
@@ -67,7 +67,7 @@ impl Known {
         writeln!(
             io::stderr(),
             "netpol-lint: {} lists {} of {}{more} that {} not there any more; --write-baseline writes it anew",
-            path.display(),
+            shown(path),
             plural(count, "finding"),
             one_line(first),
             if count == 1 { "is" } else { "are" },

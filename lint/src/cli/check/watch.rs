@@ -12,6 +12,7 @@ use notify::{Event, EventKind, Watcher};
 use super::{Args, once};
 use crate::cli::{Outcome, Terminal, complain};
 use crate::config::FILE_NAME;
+use crate::output::printable::shown;
 use crate::settings::absolute;
 
 /// An editor that saves several files is left to finish.
@@ -48,7 +49,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         // Before the check: what changes meanwhile counts. The configuration may name other files than before.
         for (path, mode) in args.inputs.watched(args.options()) {
             if watched.insert(path.clone()) {
-                watcher.watch(&path, mode).with_context(|| format!("can't watch {}", path.display()))?;
+                watcher.watch(&path, mode).with_context(|| format!("can't watch {}", shown(&path)))?;
             }
         }
         if terminal.interactive {
