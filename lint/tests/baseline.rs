@@ -22,7 +22,7 @@ spec:
 const CLEAN: &str = "\
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
-metadata: {name: deny, namespace: shop}
+metadata: {name: deny, namespace: office}
 spec: {podSelector: {}, policyTypes: [Ingress]}
 ";
 
