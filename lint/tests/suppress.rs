@@ -51,10 +51,12 @@ fn places() {
     assert_eq!(with("  podSelector", "  # netpol-lint: ignore[NP103]\n  podSelector"), ["NP106", "NP103"]);
     assert_eq!(with("metadata", "# netpol-lint: ignore[NP103]\nmetadata"), ["NP106", "NP103"]);
     // Above the object: it alone.
-    let two = format!("{OPEN}---\n# netpol-lint: ignore[NP103,NP106]\n{OPEN}---\n{OPEN}");
+    let named = |namespace: &str| OPEN.replacen("namespace: shop", &format!("namespace: {namespace}"), 1);
+    let (office, store) = (named("office"), named("store"));
+    let two = format!("{OPEN}---\n# netpol-lint: ignore[NP103,NP106]\n{office}---\n{store}");
     assert_eq!(check(&two), ["NP106", "NP103", "NP106", "NP103"]);
     // For the file.
-    let file = format!("# Ours.\n# netpol-lint: ignore-file[NP103] later\n---\n{OPEN}---\n{OPEN}");
+    let file = format!("# Ours.\n# netpol-lint: ignore-file[NP103] later\n---\n{OPEN}---\n{office}");
     assert_eq!(check(&file), ["NP106", "NP106"]);
     // By annotation.
     let annotation = |value: &str| {
