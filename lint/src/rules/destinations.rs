@@ -33,11 +33,16 @@ struct Destinations(Vec<Arc<Listening>>);
 pub(super) struct ServicePort {
     pub(super) protocol: Protocol,
     pub(super) number: NonZeroU16,
-    /// The Services that have this port.
-    pub(super) services: BTreeSet<String>,
+    /// Some of the Services that have this port.
+    pub(super) services: Vec<String>,
+    /// There are more.
+    pub(super) more: bool,
     /// The ports that the pods listen on.
     pub(super) targets: BTreeSet<NonZeroU16>,
 }
+
+/// More Services than this are not named.
+const MANY: usize = 3;
 
 /// The ports of all rules that have an effect, where it is known which pods they are about.
 pub(super) fn ports<'a>(cx: &Context<'a>) -> impl Iterator<Item = PortAt<'a>> + use<'a> {
@@ -123,11 +128,7 @@ impl PortAt<'_> {
             return None;
         }
         let fronts = all.iter().filter_map(|listening| listening.services.get(&(protocol, number))).flatten();
-        let (mut services, mut targets) = (BTreeSet::new(), BTreeSet::new());
-        for (service, target) in fronts {
-            services.insert(service.to_string());
-            targets.insert(*target);
-        }
+        let targets: BTreeSet<_> = fronts.clone().map(|(_, target)| *target).collect();
         let allowed = |target: &NonZeroU16| {
             self.rule.ports.items().iter().any(|port| match port {
                 PortMatch::Range(other, first, last) => {
@@ -142,7 +143,14 @@ impl PortAt<'_> {
         };
         // Whoever lists both wants to be on the safe side.
         let found = !targets.is_empty() && !targets.iter().all(allowed);
-        found.then_some(ServicePort { protocol, number, services, targets })
+        found.then(|| {
+            let mut services: Vec<_> =
+                fronts.map(|(service, _)| service.to_string()).take(MANY + 1).collect();
+            services.dedup();
+            let more = services.len() > MANY;
+            services.truncate(MANY);
+            ServicePort { protocol, number, services, more, targets }
+        })
     }
 
     /// Whether a pod says that it listens on one of these numbers, or a Service leads there.

@@ -80,7 +80,8 @@ rule! {
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     for port in destinations::ports(cx) {
         let Some(found) = port.of_service() else { continue };
-        let services: Vec<_> = found.services.iter().collect();
+        let mut services = found.services.clone();
+        services.extend(found.more.then(|| "others".to_owned()));
         let targets: Vec<_> = found.targets.iter().map(ToString::to_string).collect();
         let (number, protocol) = (found.number, found.protocol);
         let service = if services.len() == 1 { "Service" } else { "the Services" };
