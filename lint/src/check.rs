@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use netpol_policy::source::{self, Content};
+use netpol_policy::source::{self, Content, PolicySource};
 use netpol_policy::span::Span;
 
 use crate::context::{Context, ObjectContext, Reporter};
 use crate::file::SourceFile;
-use crate::finding::{Finding, ObjectRef};
+use crate::finding::{Applicability, Finding, Fix, ObjectRef};
 use crate::index::Index;
 use crate::places::Places;
 use crate::policies::Policies;
@@ -186,6 +186,9 @@ impl Checker<'_> {
                 let object = Some(&object);
                 check(&context, &mut Reporter { rule, file: number, document, object, findings });
             }
+            if policy.model.is_none() {
+                without_meaning(policy, &mut findings[first..]);
+            }
             each(findings, first, Some(policy.span));
         }
         self.run_on_objects(rules, number, file, findings, &mut each);
@@ -234,6 +237,17 @@ impl Checker<'_> {
                 check(&context, &mut Reporter { rule, file: number, document, object, findings });
             }
             each(findings, first, Some(object.span));
+        }
+    }
+}
+
+/// A policy that the API server refuses has no meaning that a fix could keep: only what solves a problem of it is safe.
+fn without_meaning(policy: &PolicySource, findings: &mut [Finding]) {
+    for finding in findings {
+        let solves = policy.problems.iter().any(|problem| problem.span == finding.place.span);
+        let is_safe = |fix: &Fix| fix.applicability == Applicability::Safe;
+        if !solves && finding.fix.as_ref().is_some_and(is_safe) {
+            finding.fix = None;
         }
     }
 }

@@ -96,7 +96,7 @@ pub fn fix_file(
 }
 
 /// Whether the fix of one finding does what it says.
-pub(crate) fn proven(file: &SourceFile, finding: &Finding) -> bool {
+pub fn proven(file: &SourceFile, finding: &Finding) -> bool {
     let fixed = FixedFile::unchanged(file);
     let findings = std::slice::from_ref(finding);
     let batch = batch(&fixed, findings, Applicability::Unsafe);
@@ -147,7 +147,7 @@ fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -
         let refused = |refused: &Refused| {
             refused.finding.rule == finding.rule
                 && refused.finding.path == finding.path
-                && refused.finding.object == finding.object
+                && (&refused.finding.object, refused.finding.document) == (&finding.object, finding.document)
         };
         let at = finding.place.span.start;
         let policy = match finding.rule.check {

@@ -337,7 +337,8 @@ fn statistics() {
         2  NP106  implicit-policy-types  (2 with a fix)
         1  NP103  empty-peer-list
         "#);
-    let json = run(folder.path(), &["check", "--statistics", "--ignore", "NP406", "--output-format", "json"], "");
+    let json =
+        run(folder.path(), &["check", "--statistics", "--ignore", "NP406", "--output-format", "json"], "");
     assert_eq!(
         parse(&json.out)[2],
         serde_json::json!({"code": "NP103", "name": "empty-peer-list", "count": 1, "fixable": 0})

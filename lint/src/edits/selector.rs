@@ -11,9 +11,10 @@ use crate::finding::Edit;
 /// item.
 pub(crate) fn remove_expression(
     file: &SourceFile,
-    selector: &SelectorSource,
+    field: &Field<SelectorSource>,
     index: usize,
 ) -> Option<Vec<Edit>> {
+    let selector = &field.value;
     let list = selector.match_expressions.present()?;
     if list.value.items.len() > 1 {
         return remove_item(file, &list.value, index);
@@ -23,7 +24,8 @@ pub(crate) fn remove_expression(
     let labels = selector.match_labels.whole()?;
     let between = |start: u32, end: u32| text.get(start as usize..end as usize).map(str::trim);
     let start = line_start(text, whole.start);
-    let removed = if text[start..whole.start as usize].trim().is_empty() && ends_line(text, whole) {
+    let own_lines = text[start..whole.start as usize].trim().is_empty() && ends_line(text, whole);
+    let removed = if own_lines && !is_flow(file, field) {
         Span::new(start as u32, line_end(text, whole.end - 1) as u32)
     } else if labels.end <= whole.start && between(labels.end, whole.start)? == "," {
         Span::new(labels.end, whole.end)
@@ -38,13 +40,14 @@ pub(crate) fn remove_expression(
 /// Makes a label of an item of `matchExpressions` that asks for one value.
 pub(crate) fn expression_to_label(
     file: &SourceFile,
-    selector: &SelectorSource,
+    field: &Field<SelectorSource>,
     index: usize,
 ) -> Option<Vec<Edit>> {
     let text = &*file.text;
+    let selector = &field.value;
     let list = selector.match_expressions.present()?;
     let label = label(file, list.value.items.get(index)?.value.as_ref()?)?;
-    let flow = !begins_line(text, list.key.start);
+    let flow = is_flow(file, field);
     let indent = " ".repeat(column(text, list.key.start));
     let newline = newline(text);
     let labels = match &selector.match_labels {
@@ -52,17 +55,17 @@ pub(crate) fn expression_to_label(
         Slot::Absent => {
             let written = file.slice(list.key);
             let key = written.replace("matchExpressions", "matchLabels");
-            let field = if flow {
+            let labels = if flow {
                 format!("{key}: {{{label}}}")
             } else {
                 format!("{key}:{newline}{indent}  {label}")
             };
             if list.value.items.len() == 1 {
-                return Some(vec![Edit::replace(movable(file, list)?, field)]);
+                return Some(vec![Edit::replace(movable(file, list)?, labels)]);
             }
             let separator = if flow { ", ".to_owned() } else { format!("{newline}{indent}") };
-            let mut edits = remove_expression(file, selector, index)?;
-            edits.push(Edit::insert(list.key.start, format!("{field}{separator}")));
+            let mut edits = remove_expression(file, field, index)?;
+            edits.push(Edit::insert(list.key.start, format!("{labels}{separator}")));
             return Some(edits);
         }
         _ => return None,
@@ -78,9 +81,14 @@ pub(crate) fn expression_to_label(
     } else {
         return None;
     };
-    let mut edits = remove_expression(file, selector, index)?;
+    let mut edits = remove_expression(file, field, index)?;
     edits.push(insert);
     Some(edits)
+}
+
+/// Whether a selector is in braces, perhaps over several lines.
+fn is_flow(file: &SourceFile, field: &Field<SelectorSource>) -> bool {
+    file.slice(field.span).starts_with('{')
 }
 
 /// `key: value` of an expression with one value, with the quotes that they have.

@@ -85,7 +85,7 @@ fn longer(
     let label = single_label(requirement);
     let known = label.map(|(key, _)| label_of(selector, key));
     if repeated || label.is_some_and(|(_, value)| known == Some(Some(value))) {
-        let edits = remove_expression(cx.file, selector, index);
+        let edits = remove_expression(cx.file, at.field, index);
         let fix = edits.map(|edits| Fix::safe("remove the repetition", edits));
         return Some((format!("`{requirement}` is required already"), fix));
     }
@@ -95,7 +95,7 @@ fn longer(
         return None;
     }
     let value = if value.is_empty() { "\"\"" } else { value };
-    let edits = expression_to_label(cx.file, selector, index);
+    let edits = expression_to_label(cx.file, at.field, index);
     let fix = edits.map(|edits| Fix::safe("write it under `matchLabels`", edits));
     Some((format!("one value of `In` is a label: `{key}: {value}`"), fix))
 }

@@ -74,7 +74,10 @@ fn annotation(file: &SourceFile, key: Span, value: Span, object: Span) -> Option
     let start = line_start(text, key.start);
     let end = line_end(text, value.end.saturating_sub(1).max(key.start));
     let rest = text.get(value.end as usize..end)?.trim();
-    if !text[start..key.start as usize].trim().is_empty() || !(rest.is_empty() || rest.starts_with('#')) {
+    // In brackets a comma goes with it; a comment is somebody's, and an anchor may have aliases.
+    let in_brackets = text[..start].trim_end().ends_with([',', '{']);
+    let is_anchored = file.slice(Span::new(key.end, value.start)).contains('&');
+    if !text[start..key.start as usize].trim().is_empty() || !rest.is_empty() || in_brackets || is_anchored {
         return None;
     }
     let of_object = |(_, policy): &(usize, &PolicySource)| policy.span == object;
