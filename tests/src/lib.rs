@@ -11,3 +11,4 @@ pub mod programs;
 pub mod random;
 pub mod scenario;
 pub mod summary;
+pub mod webhook;

@@ -25,6 +25,15 @@ pub fn linter() -> Result<&'static Path> {
     once(&PROGRAM, "NETPOL_LINT", "netpol-lint")
 }
 
+/// The admission webhook; `NETPOL_WEBHOOK` names another one.
+///
+/// # Errors
+/// When there is none, with the command that builds it.
+pub fn webhook() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PROGRAM, "NETPOL_WEBHOOK", "netpol-webhook")
+}
+
 fn once(
     program: &'static OnceLock<Result<PathBuf, String>>,
     variable: &str,

@@ -1,6 +1,7 @@
 //! The command `netpol-webhook`.
 
 mod certs;
+mod connect;
 mod serve;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 
+use super::connect::Connect;
 use crate::duration;
 use crate::namespace::{Exemptions, Labeler, Mode};
 use crate::server::{self, App, End, Limits};
@@ -32,6 +33,8 @@ pub(super) struct Serve {
     /// Write the authority's certificate of --self-signed here, for the webhook configuration's caBundle.
     #[arg(long, value_name = "FILE", requires = "self_signed", conflicts_with = "cert_dir")]
     ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    connect: Connect,
     /// Look for a new certificate this often.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
     cert_refresh: Duration,
@@ -88,6 +91,8 @@ impl Serve {
         }
         tracing::info!(names = ?leaf.names(), validity = %leaf.validity(), "serving certificate");
         let resolver = Arc::new(Resolver::new(leaf));
+        let client = self.connect.client().await?;
+        tracing::info!(cluster = client.is_some(), "what is known of the cluster");
         let labeler = Labeler::new(self.default_deny, Exemptions::new(self.exempt_namespaces));
         let concurrent = usize::from(self.max_concurrent);
         let app = Arc::new(App::new(Validator::default(), labeler, Arc::clone(&resolver), concurrent));
