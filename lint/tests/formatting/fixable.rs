@@ -167,7 +167,10 @@ fn single_fixes(case: &Case, text: &str) -> Result<usize, TestCaseError> {
             }
             match fix.applicability {
                 Applicability::Safe => {
-                    prop_assert!(same(old.model.as_ref(), new.model.as_ref()), "the meaning changes: {shown}")
+                    prop_assert!(
+                        same(old.model.as_ref(), new.model.as_ref()),
+                        "the meaning changes: {shown}"
+                    );
                 }
                 Applicability::Unsafe => {
                     prop_assert!(old.model.is_none() || new.model.is_some(), "refused now: {shown}");
