@@ -1,6 +1,8 @@
 //! All workloads, namespaces and policies that were given, made quick to ask.
 
 mod dns;
+mod kinds;
+mod labels;
 mod listening;
 mod namespace;
 mod policies;
@@ -90,6 +92,7 @@ impl<'c> Index<'c> {
                 namespace.host_network.push(pod);
             }
         }
+        namespaces.values_mut().for_each(NamespaceIndex::sort_into_kinds);
         let mut services = HashMap::<_, Vec<_>>::new();
         for service in &cluster.services {
             services.entry(&*service.name.namespace).or_default().push(service);
