@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kube::{Client, Config};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::apiserver::ApiServer;
+use crate::apiserver::{ApiServer, block_on};
 use crate::process::{self, Process};
 use crate::programs;
 
@@ -117,25 +118,33 @@ impl Webhook {
     /// # Errors
     /// When the API server refuses.
     pub fn register<'s>(&self, server: &'s ApiServer, namespaces: &[&str]) -> Result<Registration<'s>> {
-        let mut objects = Vec::new();
-        for text in [VALIDATING, MUTATING] {
-            let mut object: Value = serde_saphyr::from_str(text)?;
-            let name = format!("netpol-webhook-{}", self.port);
-            object["metadata"]["name"] = json!(name);
-            for hook in object["webhooks"].as_array_mut().context("there are webhooks")? {
-                let path = hook["clientConfig"]["service"]["path"].as_str().context("a path")?;
-                let url = format!("https://127.0.0.1:{}{path}", self.port);
-                hook["clientConfig"] = json!({"url": url, "caBundle": STANDARD.encode(self.ca()?)});
-                let ours =
-                    json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces});
-                let selector = &mut hook["namespaceSelector"]["matchExpressions"];
-                selector.as_array_mut().context("a selector")?.push(ours);
-            }
-            objects.push(object.to_string());
-        }
-        let registration = Registration { server, objects: objects.join("\n---\n") };
-        server.apply("", &registration.objects)?;
-        Ok(registration)
+        let ours = json!({"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces});
+        register(server, self.port, &self.ca()?, &ours, None)
+    }
+
+    /// What it answers to a GET.
+    ///
+    /// # Errors
+    /// When it doesn't answer, or not with success.
+    pub fn get(&self, path: &str) -> Result<String> {
+        let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse()?);
+        config.root_cert = Some(vec![der(&self.ca()?)?]);
+        block_on(async {
+            let client = Client::try_from(config)?;
+            Ok(client.request_text(http::Request::get(path).body(Vec::new())?).await?)
+        })
+    }
+
+    /// A number from its metrics page; `name` is without the common prefix, and with the labels if there are any.
+    ///
+    /// # Errors
+    /// When it doesn't answer, or there is no such metric.
+    pub fn metric(&self, name: &str) -> Result<u64> {
+        let page = self.get("/metrics")?;
+        let value = page
+            .lines()
+            .find_map(|line| line.strip_prefix("netpol_webhook_")?.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.with_context(|| format!("no metric {name}"))?.parse()?)
     }
 
     /// Asks it to end, and waits for it.
@@ -157,6 +166,45 @@ impl Webhook {
 }
 
 const LOG: &str = "webhook.log";
+
+/// Tells the API server to ask whoever listens on a port of loopback; about namespaces for which `ours`, a requirement of
+/// a label selector, holds. `failure_policy` is in the place of those of the installed configurations.
+///
+/// # Errors
+/// When the API server refuses.
+pub fn register<'s>(
+    server: &'s ApiServer,
+    port: u16,
+    ca: &str,
+    ours: &Value,
+    failure_policy: Option<&str>,
+) -> Result<Registration<'s>> {
+    let mut objects = Vec::new();
+    for text in [VALIDATING, MUTATING] {
+        let mut object: Value = serde_saphyr::from_str(text)?;
+        object["metadata"]["name"] = json!(format!("netpol-webhook-{port}"));
+        for hook in object["webhooks"].as_array_mut().context("there are webhooks")? {
+            let path = hook["clientConfig"]["service"]["path"].as_str().context("a path")?;
+            let url = format!("https://127.0.0.1:{port}{path}");
+            hook["clientConfig"] = json!({"url": url, "caBundle": STANDARD.encode(ca)});
+            let selector = &mut hook["namespaceSelector"]["matchExpressions"];
+            selector.as_array_mut().context("a selector")?.push(ours.clone());
+            if let Some(policy) = failure_policy {
+                hook["failurePolicy"] = json!(policy);
+            }
+        }
+        objects.push(object.to_string());
+    }
+    let registration = Registration { server, objects: objects.join("\n---\n") };
+    server.apply("", &registration.objects)?;
+    Ok(registration)
+}
+
+/// The certificate of a PEM text.
+fn der(pem: &str) -> Result<Vec<u8>> {
+    let base64: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    Ok(STANDARD.decode(base64)?)
+}
 
 /// The API server asks the webhook as long as this is alive.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 mod certs;
 mod connect;
+mod namespaces;
 mod serve;
 
 use std::process::ExitCode;

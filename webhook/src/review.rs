@@ -8,7 +8,7 @@ mod request;
 mod response;
 mod uid;
 
-pub use request::{Malformed, Operation, Request};
+pub use request::{Malformed, Operation, Request, UserInfo};
 pub use response::{Cause, Details, Response, Status};
 pub use uid::uid;
 

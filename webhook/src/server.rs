@@ -19,7 +19,8 @@ use tokio::sync::Semaphore;
 
 use netpol_certs::Resolver;
 
-use crate::namespace::Labeler;
+use crate::controller::{self, Leadership};
+use crate::namespace::{Guard, Labeler};
 use crate::telemetry::Metrics;
 use crate::validate::Validator;
 
@@ -33,6 +34,10 @@ pub use tls::config as tls_config;
 pub struct App {
     pub(crate) validator: Validator,
     pub(crate) labeler: Labeler,
+    pub(crate) guard: Guard,
+    /// Whether this replica does what only one may do.
+    pub(crate) leadership: Leadership,
+    pub(crate) controller: Arc<controller::Metrics>,
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
@@ -44,7 +49,21 @@ impl App {
     pub fn new(validator: Validator, labeler: Labeler, resolver: Arc<Resolver>, concurrent: usize) -> Self {
         let (readiness, metrics) = (Readiness::default(), Metrics::default());
         let permits = Arc::new(Semaphore::new(concurrent));
-        Self { validator, labeler, resolver, readiness, metrics, permits }
+        let guard = Guard::open(labeler.exemptions().clone());
+        let (leadership, controller) = (Leadership::default(), Arc::default());
+        Self { validator, labeler, guard, leadership, controller, resolver, readiness, metrics, permits }
+    }
+
+    /// Asks whoever removes isolation for the right to it.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
+    }
+
+    /// May be the one that does what only one may do.
+    #[must_use]
+    pub fn with_leadership(self, leadership: Leadership) -> Self {
+        Self { leadership, ..self }
     }
 
     /// Whether and how it is ready.

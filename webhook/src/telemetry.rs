@@ -5,5 +5,5 @@ mod metrics;
 mod outcome;
 
 pub(crate) use logs::install as install_logs;
-pub(crate) use metrics::Metrics;
+pub(crate) use metrics::{Metrics, Page};
 pub(crate) use outcome::{Endpoint, Outcome};

@@ -2,4 +2,5 @@
 
 mod harness;
 mod lint;
+mod namespaces;
 mod webhook;

@@ -16,8 +16,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 
 use super::connect::Connect;
+use super::namespaces::{Background, Namespaces};
+use crate::controller::Election;
 use crate::duration;
-use crate::namespace::{Exemptions, Labeler, Mode};
 use crate::server::{self, App, End, Limits};
 use crate::serving::Source;
 use crate::telemetry;
@@ -38,12 +39,6 @@ pub(super) struct Serve {
     /// Look for a new certificate this often.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
     cert_refresh: Duration,
-    /// Label new Namespaces to isolate their pods by default.
-    #[arg(long, value_enum, default_value_t = Mode::None)]
-    default_deny: Mode,
-    /// Never label this Namespace. `kube-*` is exempt anyway; give your own, and those of other webhooks.
-    #[arg(long = "exempt-namespace", value_name = "NAME", value_delimiter = ',')]
-    exempt_namespaces: Vec<String>,
     /// Review at most this many requests at a time.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     max_concurrent: u16,
@@ -61,6 +56,8 @@ pub(super) struct Serve {
         help = "Log error, warn, info, debug or trace and worse"
     )]
     log_level: tracing::Level,
+    #[command(flatten)]
+    namespaces: Namespaces,
 }
 
 #[derive(Debug, Args)]
@@ -93,20 +90,32 @@ impl Serve {
         let resolver = Arc::new(Resolver::new(leaf));
         let client = self.connect.client().await?;
         tracing::info!(cluster = client.is_some(), "what is known of the cluster");
-        let labeler = Labeler::new(self.default_deny, Exemptions::new(self.exempt_namespaces));
+        let labeler = self.namespaces.labeler();
+        let guard = self.namespaces.guard(client.as_ref(), &labeler);
+        let election = self.namespaces.election(client.as_ref())?;
+        let leadership = election.as_ref().map(Election::leadership).unwrap_or_default();
         let concurrent = usize::from(self.max_concurrent);
-        let app = Arc::new(App::new(Validator::default(), labeler, Arc::clone(&resolver), concurrent));
+        let app = App::new(Validator::default(), labeler, Arc::clone(&resolver), concurrent);
+        let app = Arc::new(app.guarded(guard).with_leadership(leadership));
         let tls = server::tls_config(resolver)?;
         let listener =
             bind(self.listen).await.with_context(|| format!("cannot listen on {}", self.listen))?;
-        tracing::info!(address = %listener.local_addr()?, default_deny = self.default_deny.as_str(), "listening");
+        tracing::info!(address = %listener.local_addr()?, default_deny = self.namespaces.default_deny.as_str(), "listening");
 
         let fresh = tokio::spawn(source.keep_fresh(Arc::clone(&app), self.cert_refresh));
+        let background = client.map(|client| self.namespaces.start(client, &app, election));
         let limits = Limits { drain: self.drain_time, finish: self.finish_time };
         // Both halves of the end read the same signals, one after the other.
         let next = || async { signals.lock().await.next().await };
-        let end = server::serve(app, listener, tls, limits, next(), next()).await;
+        let stop = async {
+            next().await;
+            background.iter().for_each(Background::stop);
+        };
+        let end = server::serve(app, listener, tls, limits, stop, next()).await;
         fresh.abort();
+        if let Some(background) = background {
+            background.finish().await?;
+        }
         if end == End::Cut {
             anyhow::bail!("requests were still open after {:?} and were cut", self.finish_time);
         }
@@ -156,7 +165,7 @@ impl Signals {
 }
 
 /// A duration that a timer can tick with.
-fn positive(text: &str) -> Result<Duration, String> {
+pub(super) fn positive(text: &str) -> Result<Duration, String> {
     match duration::parse(text)? {
         Duration::ZERO => Err("must be more than zero".to_owned()),
         duration => Ok(duration),

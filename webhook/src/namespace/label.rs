@@ -1,12 +1,15 @@
-//! The label on a Namespace that is being created.
+//! The label on a Namespace, set in the write that asks for it.
 
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
-use netpol_policy::model::DEFAULT_DENY_LABEL;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{Selector, SelectorExt};
+use netpol_policy::model::{DEFAULT_DENY_LABEL, DefaultDeny, LabelKey, LabelValue, Labels, Namespace};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::exemption::Exemptions;
@@ -29,60 +32,113 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Labeler {
     mode: Mode,
+    /// Only namespaces with these labels get the configured mode; all, when there is none.
+    selector: Option<Selector>,
     exemptions: Exemptions,
 }
 
 impl Labeler {
     /// Isolates every new namespace that is not exempt in this way.
     pub fn new(mode: Mode, exemptions: Exemptions) -> Self {
-        Self { mode, exemptions }
+        Self { mode, selector: None, exemptions }
     }
 
-    /// Answers a request: a patch for a Namespace that is being created, nothing for anything else.
+    /// Isolates only those that a selector matches; an annotation still decides for the others.
+    #[must_use]
+    pub fn selecting(self, selector: Option<Selector>) -> Self {
+        Self { selector, ..self }
+    }
+
+    /// Which namespaces are left alone.
+    pub fn exemptions(&self) -> &Exemptions {
+        &self.exemptions
+    }
+
+    /// Answers a request: a patch for a Namespace that is being created, or whose labels or annotation now ask for
+    /// isolation; nothing for anything else.
     ///
     /// # Errors
     /// Those of [`Response::with_patch`].
     pub fn review(&self, request: &Request<'_>) -> serde_json::Result<Response> {
         let allow = Response::allow(&request.uid);
         let subresource = request.sub_resource.as_deref().is_some_and(|name| !name.is_empty());
-        if !request.kind.is("", "Namespace") || request.operation != Operation::Create || subresource {
+        let looked_at = matches!(request.operation, Operation::Create | Operation::Update);
+        if !request.kind.is("", "Namespace") || !looked_at || subresource {
             return Ok(allow);
         }
-        let metadata = match request.object.map(|object| Metadata::of_namespace(object.get())) {
-            Some(Ok(metadata)) => metadata,
-            Some(Err(error)) => {
-                let status = Status::bad_request(format!("the Namespace cannot be read: {error}"));
-                return Ok(Response::deny(&request.uid, status));
-            }
-            None => return Ok(Response::deny(&request.uid, Status::bad_request("CREATE without an object"))),
+        let read = |object: Option<&RawValue>| match object.map(|object| metadata(object.get())) {
+            Some(Ok(metadata)) => Ok(metadata),
+            Some(Err(error)) => Err(format!("the Namespace cannot be read: {error}")),
+            None => Err(format!("{:?} without an object", request.operation)),
         };
-        let decision = self.decide(&request.name, &metadata);
+        let old = (request.operation == Operation::Update).then(|| read(request.old_object)).transpose();
+        let (old, new) = match (old, read(request.object)) {
+            (Ok(old), Ok(new)) => (old, new),
+            (Err(error), _) | (_, Err(error)) => {
+                return Ok(Response::deny(&request.uid, Status::bad_request(error)));
+            }
+        };
+        let decision = match &old {
+            None => self.decide(&request.name, &new),
+            Some(old) => self.decide_change(&request.name, old, &new),
+        };
         let response = match decision.mode {
-            Some(mode) => allow.with_patch(&patch(&metadata, mode))?,
+            Some(mode) => allow.with_patch(&patch(&new, mode))?,
             None => allow,
         };
         Ok(response.with_warnings(decision.warning))
     }
 
-    fn decide(&self, requested_name: &str, metadata: &Metadata) -> Decision {
-        let named = [requested_name, metadata.name.as_str(), metadata.generate_name.as_str()];
-        let name = named.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-        let labels = metadata.labels.as_ref();
-        if let Some(value) = labels.and_then(|labels| labels.get(DEFAULT_DENY_LABEL)) {
+    /// The label that a namespace without one gets, if any.
+    pub(crate) fn due(&self, name: &str, metadata: &ObjectMeta) -> Option<Mode> {
+        self.decide(name, metadata).mode
+    }
+
+    fn decide(&self, requested_name: &str, metadata: &ObjectMeta) -> Decision {
+        let name = [Some(requested_name), metadata.name.as_deref(), metadata.generate_name.as_deref()];
+        let name = name.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or_default();
+        if let Some(value) = label(metadata) {
             // The author has spoken. A value that means nothing isolates both directions, so it is said.
             let unknown = !value.is_empty() && Mode::from_str(value, false).is_err();
             return Decision { mode: None, warning: unknown.then(|| unknown_value("label", value)) };
         }
         if self.exemptions.contains(name) {
-            return Decision { mode: None, warning: None };
+            return Decision::default();
         }
-        let asked = metadata.annotations.as_ref().and_then(|annotations| annotations.get(DEFAULT_DENY_LABEL));
-        let (mode, warning) = match asked.map(|value| (value, Mode::from_str(value, false))) {
-            None => (self.mode, None),
-            Some((_, Ok(mode))) => (mode, None),
-            Some((value, Err(_))) => (Mode::All, Some(unknown_value("annotation", value))),
+        let (mode, warning) = match annotation(metadata) {
+            None if self.selects(metadata) => (self.mode, None),
+            None => (Mode::None, None),
+            Some(value) => mode_of_annotation(value),
         };
         Decision { mode: (mode != Mode::None).then_some(mode), warning }
+    }
+
+    /// A change of what exists is never turned round: only what this very change asks for is done.
+    fn decide_change(&self, name: &str, old: &ObjectMeta, new: &ObjectMeta) -> Decision {
+        if new.deletion_timestamp.is_some() || self.exemptions.contains(name) {
+            return Decision::default();
+        }
+        if label(old) != label(new) {
+            let warning = label(new).and_then(|_| self.decide(name, new).warning);
+            return Decision { mode: None, warning };
+        }
+        match (annotation(new), label(new)) {
+            // Its author sets the annotation now: the label follows, also one that the annotation once brought.
+            (Some(value), label) if annotation(old) != Some(value) => {
+                let (mode, warning) = mode_of_annotation(value);
+                let same = label.unwrap_or(Mode::None.as_str()) == mode.as_str();
+                Decision { mode: (!same).then_some(mode), warning }
+            }
+            // Its labels are selected now, and weren't before.
+            (None, None) if !self.selects(old) => self.decide(name, new),
+            _ => Decision::default(),
+        }
+    }
+
+    fn selects(&self, metadata: &ObjectMeta) -> bool {
+        let none = BTreeMap::new();
+        let labels = metadata.labels.as_ref().unwrap_or(&none);
+        self.selector.as_ref().is_none_or(|selector| selector.matches(labels))
     }
 }
 
@@ -98,27 +154,45 @@ impl Mode {
     }
 }
 
+#[derive(Default)]
 struct Decision {
     /// The label to set, if any.
     mode: Option<Mode>,
     warning: Option<String>,
 }
 
-/// The part of a Namespace that counts here.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: String,
-    generate_name: String,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
+/// The directions that a value of the label isolates.
+pub(crate) fn default_deny(value: Option<&str>) -> DefaultDeny {
+    let (Ok(key), Some(value)) = (LabelKey::new(DEFAULT_DENY_LABEL), value) else {
+        return DefaultDeny::default();
+    };
+    match LabelValue::new(value) {
+        Ok(value) => Namespace::new("", Labels::from([(key, value)])).default_deny(),
+        // The API server lets no such label in; closed rather than open.
+        Err(_) => DefaultDeny { ingress: true, egress: true },
+    }
 }
 
-impl Metadata {
-    fn of_namespace(text: &str) -> serde_json::Result<Self> {
-        let mut object: Map<String, Value> = serde_json::from_str(text)?;
-        let metadata = object.remove("metadata").unwrap_or_default();
-        Self::deserialize(serde_json::from_value::<Map<String, Value>>(metadata)?)
+/// A Namespace's metadata.
+pub(super) fn metadata(text: &str) -> serde_json::Result<ObjectMeta> {
+    let mut object: Map<String, Value> = serde_json::from_str(text)?;
+    let metadata = object.remove("metadata").unwrap_or_default();
+    ObjectMeta::deserialize(serde_json::from_value::<Map<String, Value>>(metadata)?)
+}
+
+/// The value of the label.
+pub(super) fn label(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.labels.as_ref()?.get(DEFAULT_DENY_LABEL).map(String::as_str)
+}
+
+fn annotation(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.annotations.as_ref()?.get(DEFAULT_DENY_LABEL).map(String::as_str)
+}
+
+fn mode_of_annotation(value: &str) -> (Mode, Option<String>) {
+    match Mode::from_str(value, false) {
+        Ok(mode) => (mode, None),
+        Err(_) => (Mode::All, Some(unknown_value("annotation", value))),
     }
 }
 
@@ -129,7 +203,7 @@ fn unknown_value(place: &str, value: &str) -> String {
 }
 
 /// One operation, whether or not there are labels: `add` to a map that is missing is an error (RFC 6902, 4.1).
-fn patch(metadata: &Metadata, mode: Mode) -> Patch {
+fn patch(metadata: &ObjectMeta, mode: Mode) -> Patch {
     let operation = match metadata.labels {
         Some(_) => AddOperation {
             path: PointerBuf::from_tokens(["metadata", "labels", DEFAULT_DENY_LABEL]),

@@ -1,5 +1,7 @@
 //! What the API server asks.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -24,6 +26,9 @@ pub struct Request<'a> {
     pub namespace: Option<String>,
     /// What is being done.
     pub operation: Operation,
+    /// Who does it.
+    #[serde(default)]
+    pub user_info: UserInfo,
     /// The object as it will be; `None` for DELETE.
     #[serde(borrow, default)]
     pub object: Option<&'a RawValue>,
@@ -45,6 +50,20 @@ pub struct Kind {
     pub version: String,
     /// The kind.
     pub kind: String,
+}
+
+/// `authentication.k8s.io/v1 UserInfo`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct UserInfo {
+    /// The name that rights are given to.
+    pub username: String,
+    /// Tells users of the same name at different times apart.
+    pub uid: Option<String>,
+    /// Groups that rights are given to.
+    pub groups: Option<Vec<String>>,
+    /// What else the authenticator knows.
+    pub extra: Option<BTreeMap<String, Vec<String>>>,
 }
 
 /// What is being done with the object.

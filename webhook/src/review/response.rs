@@ -166,6 +166,11 @@ impl Status {
         Self { code: 403, reason: "Forbidden", message: message.into(), details: Some(details) }
     }
 
+    /// 500 Internal Server Error.
+    pub fn internal_error(message: impl Into<String>) -> Self {
+        Self { code: 500, reason: "InternalError", message: message.into(), details: None }
+    }
+
     /// 413 Request Entity Too Large.
     pub fn too_large(message: impl Into<String>) -> Self {
         Self { code: 413, reason: "RequestEntityTooLarge", message: message.into(), details: None }

@@ -77,6 +77,7 @@ fn decide(app: &App, endpoint: Endpoint, body: &[u8]) -> Answer {
             Ok(response) => response,
             Err(error) => return Answer::failed(&error),
         },
+        Endpoint::Protect => app.guard.review(&request),
     };
     log(&request, &response);
     Answer::review(&response)
@@ -89,6 +90,7 @@ fn log(request: &Request<'_>, response: &Response) {
         kind = request.kind.kind,
         namespace = request.namespace.as_deref(),
         name = request.name,
+        user = request.user_info.username,
         dry_run = request.dry_run,
         allowed = response.is_allowed(),
         patched = response.has_patch(),

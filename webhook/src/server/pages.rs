@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::App;
+use crate::telemetry::Page;
 
 /// The process runs and answers.
 pub(super) async fn healthz() -> &'static str {
@@ -25,6 +26,9 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static
 /// Prometheus text format.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let text = app.metrics.text(unready(&app).is_none(), app.resolver.current().validity().not_after_unix());
+    let mut page = Page::new();
+    app.controller.write(app.leadership.is_leader(), &mut page);
+    let text = text + &page.into_text();
     let format = HeaderValue::from_static("text/plain; version=0.0.4");
     ([(header::CONTENT_TYPE, format)], text).into_response()
 }

@@ -22,6 +22,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/validate", review(Endpoint::Validate))
         .route("/mutate", review(Endpoint::Mutate))
+        .route("/protect", review(Endpoint::Protect))
         .route("/healthz", get(pages::healthz))
         .route("/readyz", get(pages::readyz))
         .route("/metrics", get(pages::metrics))

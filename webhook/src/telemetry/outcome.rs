@@ -5,6 +5,7 @@
 pub(crate) enum Endpoint {
     Validate,
     Mutate,
+    Protect,
 }
 
 /// How a review ended.
@@ -20,12 +21,13 @@ pub(crate) enum Outcome {
 }
 
 impl Endpoint {
-    pub(crate) const ALL: [Self; 2] = [Self::Validate, Self::Mutate];
+    pub(crate) const ALL: [Self; 3] = [Self::Validate, Self::Mutate, Self::Protect];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Validate => "validate",
             Self::Mutate => "mutate",
+            Self::Protect => "protect",
         }
     }
 }
