@@ -56,7 +56,7 @@ pub fn check(files: Vec<SourceFile>, index: &Index<'_>, settings: &Settings) -> 
     let places = Places::new(&files);
     let policies = Policies::new(&files, Some(index.cluster()));
     let checker = Checker { index, settings, places: &places, policies: &policies };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(files.len() / 64 + 1);
+    let threads = threads(files.len() / 64 + 1);
     let size = files.len().div_ceil(threads).max(1);
     let found = if threads == 1 {
         vec![checker.files(0, &files)]
@@ -78,6 +78,11 @@ pub fn check(files: Vec<SourceFile>, index: &Index<'_>, settings: &Settings) -> 
         suppressed.extend(others);
     }
     Report { files, findings, suppressed }
+}
+
+/// How many threads do, of those that would have enough to do. The kernel is only asked when there may be several.
+fn threads(busy: usize) -> usize {
+    if busy == 1 { 1 } else { std::thread::available_parallelism().map_or(1, usize::from).min(busy) }
 }
 
 /// What was found in some files.

@@ -41,6 +41,11 @@ impl ClusterFacts {
         self.told_at = files.iter().filter(|file| !file.context).find_map(first);
     }
 
+    /// Chooses a document by the name of its file and its number in it.
+    pub fn tell_at(&mut self, file: &str, document: usize) {
+        self.told_at = Some((file.into(), document));
+    }
+
     /// Whether what is wrong with the whole cluster is to be said at this document.
     pub(crate) fn is_told_at(&self, file: &SourceFile, document: usize) -> bool {
         self.told_at.as_ref().is_some_and(|(name, number)| *name == file.name && *number == document)

@@ -372,7 +372,7 @@ impl<'c> Index<'c> {
                 slip::meant(value, labelled.map(|(_, value)| *value))
             };
             let meant = meant.map(Box::from);
-            lock().insert(asked, meant.clone());
+            remember(&mut lock(), asked, meant.clone());
             meant
         })
     }
@@ -453,7 +453,7 @@ impl<'c> Index<'c> {
             }
             Arc::new(all)
         });
-        lock().insert(key, listening.clone());
+        remember(&mut lock(), key, listening.clone());
         listening
     }
 
@@ -472,6 +472,16 @@ impl<'c> Index<'c> {
         let known = !names.is_empty() && names.iter().all(|name| self.knows_workloads_of(name));
         known.then_some(names)
     }
+}
+
+/// The most answers of one kind that are remembered: an index may live long and be asked by strangers.
+const REMEMBERED: usize = 1 << 14;
+
+fn remember<K: Eq + std::hash::Hash, V>(known: &mut HashMap<K, V>, key: K, value: V) {
+    if known.len() >= REMEMBERED {
+        known.clear();
+    }
+    known.insert(key, value);
 }
 
 fn is_api_server(service: &ObjectName) -> bool {

@@ -7,6 +7,7 @@ mod around;
 mod connect;
 mod kinds;
 mod pages;
+mod piece;
 mod prune;
 mod yaml;
 
@@ -16,7 +17,8 @@ use netpol_policy::source::Manifest;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use self::kinds::{KINDS, Kind};
+pub use self::kinds::{KINDS, Kind};
+pub use self::piece::{Piece, assemble};
 use crate::facts::{ClusterFacts, Evidence, Readable};
 use crate::file::SourceFile;
 
@@ -133,12 +135,7 @@ impl Reading {
     }
 
     fn readable(&mut self, kind: &Kind) {
-        match kind.kind {
-            "Namespace" => self.readable.namespaces = true,
-            "Pod" => self.readable.pods = true,
-            "DaemonSet" => self.readable.daemon_sets = true,
-            _ => {}
-        }
+        self.readable.mark(kind.kind);
     }
 
     fn conclude(self) -> Live {

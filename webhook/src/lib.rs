@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod controller;
+pub mod cluster;
 mod duration;
 pub mod namespace;
 pub mod review;

@@ -10,7 +10,7 @@ use netpol_policy::model::{
 use serde_json::Value;
 
 /// A policy of the admin tier.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AdminPolicy {
     /// AdminNetworkPolicy or ClusterNetworkPolicy.
     pub kind: &'static str,
@@ -25,7 +25,7 @@ pub struct AdminPolicy {
 }
 
 /// Pods of some namespaces.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subject {
     /// Which namespaces.
     pub namespaces: LabelSelector,
@@ -34,7 +34,7 @@ pub struct Subject {
 }
 
 /// A rule of an admin policy; the first that matches decides.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AdminRule {
     /// Seen from the subject.
     pub direction: Direction,
@@ -58,7 +58,7 @@ pub enum AdminAction {
 }
 
 /// A peer of an admin rule.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum AdminPeer {
     /// Pods.
     Pods(Subject),

@@ -28,7 +28,7 @@ pub enum Enforcement {
 }
 
 /// A node, as far as it matters until its pods are known.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct NodeEvidence {
     name: Box<str>,
     labels: BTreeMap<String, String>,
@@ -68,7 +68,7 @@ impl NodeEvidence {
 }
 
 /// A DaemonSet of the network.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct DaemonSetEvidence {
     pub(super) role: Role,
     pub(super) node_selector: BTreeMap<String, String>,
@@ -77,7 +77,7 @@ pub(super) struct DaemonSetEvidence {
 }
 
 /// What was seen of agents.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Sightings {
     pub(super) daemon_sets: Vec<DaemonSetEvidence>,
     /// Of pods that run.
@@ -89,6 +89,17 @@ pub(super) struct Sightings {
 }
 
 impl Sightings {
+    pub(super) fn is_empty(&self) -> bool {
+        self.daemon_sets.is_empty() && self.by_node.is_empty()
+    }
+
+    pub(super) fn join(&mut self, other: &Self) {
+        self.daemon_sets.extend_from_slice(&other.daemon_sets);
+        for (node, roles) in &other.by_node {
+            self.by_node.entry(node.clone()).or_default().extend_from_slice(roles);
+        }
+    }
+
     /// Who enforces policies on each node.
     pub(super) fn judge(&self, nodes: &[NodeEvidence]) -> Vec<NodeFacts> {
         let k3s_without_policies = nodes.iter().any(|node| node.k3s_without_policies);

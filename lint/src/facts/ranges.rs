@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 /// The cluster's own addresses.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ranges {
     /// From which pods get their addresses, with the node whose range it is.
     pub pods: Vec<Range>,
@@ -36,6 +36,16 @@ pub enum AddressOwner {
 }
 
 impl Ranges {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pods.is_empty() && self.services.is_empty() && self.owners.is_empty()
+    }
+
+    pub(super) fn join(&mut self, other: &Self) {
+        self.pods.extend_from_slice(&other.pods);
+        self.services.extend_from_slice(&other.services);
+        self.owners.extend(other.owners.iter().map(|(address, owner)| (*address, owner.clone())));
+    }
+
     pub(super) fn add_node(&mut self, node: &Value) {
         let name = node["metadata"]["name"].as_str().unwrap_or_default();
         let blocks = node["spec"]["podCIDRs"].as_array().map(Vec::as_slice).unwrap_or_default();

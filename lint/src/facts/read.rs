@@ -9,7 +9,7 @@ use super::nodes::{self, DaemonSetEvidence, NodeEvidence, Sightings};
 use super::ranges::Ranges;
 
 /// Gathers what objects say about the cluster.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
     nodes: Vec<NodeEvidence>,
     sightings: Sightings,
@@ -24,6 +24,18 @@ pub struct Readable {
     pub namespaces: bool,
     pub pods: bool,
     pub daemon_sets: bool,
+}
+
+impl Readable {
+    /// Every object of a kind could be read.
+    pub fn mark(&mut self, kind: &str) {
+        match kind {
+            "Namespace" => self.namespaces = true,
+            "Pod" => self.pods = true,
+            "DaemonSet" => self.daemon_sets = true,
+            _ => {}
+        }
+    }
 }
 
 impl Evidence {
@@ -43,6 +55,20 @@ impl Evidence {
             }
             _ => {}
         }
+    }
+
+    /// Nothing was gathered.
+    pub fn is_empty(&self) -> bool {
+        let Self { nodes, sightings, ranges, admin_policies } = self;
+        nodes.is_empty() && sightings.is_empty() && ranges.is_empty() && admin_policies.is_empty()
+    }
+
+    /// Adds what was gathered elsewhere.
+    pub fn join(&mut self, other: &Self) {
+        self.nodes.extend_from_slice(&other.nodes);
+        self.sightings.join(&other.sightings);
+        self.ranges.join(&other.ranges);
+        self.admin_policies.extend_from_slice(&other.admin_policies);
     }
 
     /// What it comes to.

@@ -2,14 +2,17 @@
 
 use std::collections::HashSet;
 
-/// A kind of objects.
+/// A kind of objects that says something about who may connect to whom.
 #[derive(Debug)]
-pub(super) struct Kind {
-    pub(super) kind: &'static str,
-    pub(super) plural: &'static str,
-    pub(super) api_version: &'static str,
+pub struct Kind {
+    /// Its name.
+    pub kind: &'static str,
+    /// Its plural in lower case, as in the API.
+    pub plural: &'static str,
+    /// Group and version, as objects write them.
+    pub api_version: &'static str,
     /// Clusters without it are fine.
-    pub(super) optional: bool,
+    pub optional: bool,
     /// It is also read from files; else it only says something about the cluster.
     pub(super) is_manifest: bool,
 }
@@ -36,7 +39,7 @@ impl Kind {
 }
 
 /// Every kind, in the order of reading. ReplicaSets and Jobs say nothing that their pods and owners don't.
-pub(super) static KINDS: &[Kind] = &[
+pub static KINDS: &[Kind] = &[
     Kind::of("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     Kind::of("v1", "Namespace", "namespaces"),
     Kind::of("v1", "Node", "nodes"),
