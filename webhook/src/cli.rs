@@ -4,6 +4,7 @@ mod certs;
 mod connect;
 mod namespaces;
 mod serve;
+mod validation;
 
 use std::process::ExitCode;
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use kube::Client;
 
+pub(crate) use snapshot::OBJECT;
 pub use snapshot::Snapshot;
 use store::Store;
 pub use store::{Reading, State};
@@ -49,6 +50,18 @@ impl Watch {
     /// How the reading of each kind goes.
     pub fn readings(&self) -> Vec<Reading> {
         self.store.readings()
+    }
+
+    /// Why rules that need the cluster can't be trusted yet; nothing when they can.
+    pub fn missing(&self) -> Option<&'static str> {
+        if self.snapshot().is_none() {
+            return Some("the cluster isn't known yet\n");
+        }
+        let needed = ["networkpolicies", "namespaces", "pods"];
+        let forbidden =
+            |reading: &Reading| reading.state == State::Forbidden && needed.contains(&reading.kind);
+        let some = self.readings().iter().any(forbidden);
+        some.then_some("the webhook may not list and watch networkpolicies, namespaces and pods\n")
     }
 
     /// How long ago the API server last answered.

@@ -9,8 +9,9 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
-pub mod controller;
 pub mod cluster;
+pub mod config;
+pub mod controller;
 mod duration;
 pub mod namespace;
 pub mod review;

@@ -1,34 +1,52 @@
 //! NetworkPolicies, checked with the linter's rules before they are stored.
 
+mod judge;
+mod line;
+mod repair;
 mod verdict;
 mod written;
 
-use netpol_lint::{Finding, Selection, Settings, Severity, check_text};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use netpol_lint::{Finding, check_text, check_text_beside};
+use netpol_policy::model::{LabelSelector, Labels, Namespace};
 use serde_json::Value;
 
+use self::judge::{Findings, Judge};
+use crate::cluster::{OBJECT, Snapshot, Watch};
+use crate::config::Config;
 use crate::review::{Operation, Request, Response, Status};
 
-pub use verdict::Verdict;
+pub use verdict::{Kind, Verdict};
 
-/// Checks with the rules that are on.
-#[derive(Debug, Clone)]
+/// Checks with the rules that are on, beside what is known of the cluster.
+#[derive(Debug, Default)]
 pub struct Validator {
-    settings: Settings,
-}
-
-impl Default for Validator {
-    /// Errors and warnings. What a policy says about its own findings doesn't count: whoever may write a policy must
-    /// not be able to let it in.
-    fn default() -> Self {
-        Self { settings: Selection::default().disregarding_suppressions().into() }
-    }
+    config: RwLock<Arc<Config>>,
+    watch: Option<Arc<Watch>>,
 }
 
 impl Validator {
-    /// Answers a request: errors deny, warnings warn.
+    /// Without a cluster, every object is looked at alone.
+    pub fn new(config: Config, watch: Option<Arc<Watch>>) -> Self {
+        Self { config: RwLock::new(Arc::new(config)), watch }
+    }
+
+    /// From the next request on, another configuration counts.
+    pub fn configure(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// The cluster that is watched.
+    pub fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.as_ref()
+    }
+
+    /// Answers a request.
     ///
-    /// Only a NetworkPolicy that is created or changed is looked at. A change that leaves the spec as it is passes in
-    /// any case: a policy that was stored before this webhook came must still lose its finalizers and change hands.
+    /// Only a NetworkPolicy that is created or changed is looked at. A change is never refused because of what was
+    /// there before: a policy that was stored before this webhook came must still be repaired bit by bit, lose its
+    /// finalizers and change hands.
     pub fn review(&self, request: &Request<'_>) -> Verdict {
         let subresource = request.sub_resource.as_deref().is_some_and(|name| !name.is_empty());
         let looked_at = matches!(request.operation, Operation::Create | Operation::Update);
@@ -44,23 +62,54 @@ impl Validator {
             None => return bad("no object to look at".to_owned()),
         };
         let old = request.old_object.and_then(|old| serde_json::from_str::<Object>(old.get()).ok());
-        let binding = request.operation == Operation::Create || changes(&object, old.as_ref());
+        let changes = request.operation == Operation::Create || changes(&object, old.as_ref());
+        let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
+        let snapshot = self.watch.as_ref().and_then(|watch| watch.snapshot());
+        let lint = Lint { request, config: &config, snapshot: snapshot.as_deref() };
+
         let written = written::manifest(&object, old.as_ref());
-        let stored = self.findings(request, object);
-        let mut written = written.map(|written| self.findings(request, written)).unwrap_or_default();
+        let break_glass = judge::reason(&object);
+        let stored = lint.findings(object);
+        let before = old.filter(|_| changes).map(|old| lint.findings(old)).unwrap_or_default();
+        let mut written = written.map(|written| lint.findings(written)).unwrap_or_default();
         written.retain(|finding| {
             !stored.iter().any(|known| known.rule == finding.rule && known.path == finding.path)
         });
-        Verdict::new(request, &stored, &written, binding)
-    }
-
-    /// What the linter says about an object; the text is the one of [`document`].
-    fn findings(&self, request: &Request<'_>, object: Object) -> Vec<Finding> {
-        check_text("object", &document(request, object), &self.settings).findings
+        let findings = Findings { stored: &stored, before: &before, written: &written, changes };
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        let effects = config.effects(namespace, |selector| lint.namespace_matches(namespace, selector));
+        Judge { request, config: &config, effects: &effects, break_glass }.verdict(&findings)
     }
 }
 
 type Object = serde_json::Map<String, Value>;
+
+/// What the rules say with everything that is known.
+struct Lint<'a> {
+    request: &'a Request<'a>,
+    config: &'a Config,
+    snapshot: Option<&'a Snapshot>,
+}
+
+impl Lint<'_> {
+    /// What the linter says about an object as if it had just been applied.
+    fn findings(&self, object: Object) -> Vec<Finding> {
+        let text = document(self.request, object);
+        let settings = &self.config.settings;
+        match self.snapshot {
+            Some(snapshot) => check_text_beside(OBJECT, &text, snapshot.index(), settings).findings,
+            None => check_text(OBJECT, &text, settings).findings,
+        }
+    }
+
+    /// Whether a namespace has some labels; of an unknown one only the name is known.
+    fn namespace_matches(&self, name: &str, selector: &LabelSelector) -> bool {
+        match self.snapshot {
+            Some(snapshot) => snapshot.index().namespace_matches(name, selector),
+            None => selector.matches(Namespace::new(name, Labels::new()).labels()),
+        }
+    }
+}
 
 /// The object as a document for the linter. Whatever the object says of itself, it is judged as what the API server
 /// stores it as.
@@ -70,6 +119,9 @@ fn document(request: &Request<'_>, mut object: Object) -> String {
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         // Written by the API server about who wrote what: no rule looks at it, and it can be the larger part.
         metadata.remove("managedFields");
+        if let Some(namespace) = &request.namespace {
+            metadata.insert("namespace".to_owned(), namespace.clone().into());
+        }
     }
     format!("{:#}", Value::Object(object))
 }
@@ -81,9 +133,4 @@ fn changes(object: &Object, old: Option<&Object>) -> bool {
         return false;
     }
     old.is_none_or(|old| old.get("spec") != object.get("spec"))
-}
-
-/// Whether a finding refuses the object.
-fn refuses(finding: &Finding) -> bool {
-    finding.severity == Severity::Error
 }

@@ -17,12 +17,12 @@ use tokio::sync::Mutex;
 
 use super::connect::Connect;
 use super::namespaces::{Background, Namespaces};
+use super::validation::Validation;
 use crate::controller::Election;
 use crate::duration;
 use crate::server::{self, App, End, Limits};
 use crate::serving::Source;
 use crate::telemetry;
-use crate::validate::Validator;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -36,6 +36,8 @@ pub(super) struct Serve {
     ca_file: Option<PathBuf>,
     #[command(flatten)]
     connect: Connect,
+    #[command(flatten)]
+    validation: Validation,
     /// Look for a new certificate this often.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
     cert_refresh: Duration,
@@ -95,13 +97,15 @@ impl Serve {
         let election = self.namespaces.election(client.as_ref())?;
         let leadership = election.as_ref().map(Election::leadership).unwrap_or_default();
         let concurrent = usize::from(self.max_concurrent);
-        let app = App::new(Validator::default(), labeler, Arc::clone(&resolver), concurrent);
+        let app =
+            App::new(self.validation.validator(client.as_ref())?, labeler, Arc::clone(&resolver), concurrent);
         let app = Arc::new(app.guarded(guard).with_leadership(leadership));
         let tls = server::tls_config(resolver)?;
         let listener =
             bind(self.listen).await.with_context(|| format!("cannot listen on {}", self.listen))?;
         tracing::info!(address = %listener.local_addr()?, default_deny = self.namespaces.default_deny.as_str(), "listening");
 
+        let validation = self.validation.start(client.as_ref(), &app);
         let fresh = tokio::spawn(source.keep_fresh(Arc::clone(&app), self.cert_refresh));
         let background = client.map(|client| self.namespaces.start(client, &app, election));
         let limits = Limits { drain: self.drain_time, finish: self.finish_time };
@@ -113,6 +117,7 @@ impl Serve {
         };
         let end = server::serve(app, listener, tls, limits, stop, next()).await;
         fresh.abort();
+        drop(validation);
         if let Some(background) = background {
             background.finish().await?;
         }

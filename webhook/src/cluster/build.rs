@@ -17,9 +17,8 @@ pub(super) async fn keep_built(watch: Arc<Watch>) {
         watch.store.changed().await;
         tokio::time::sleep(GATHER).await;
         let Some(all) = watch.store.everything() else { continue };
-        let built = tokio::task::spawn_blocking(move || {
-            Snapshot::new(&all.pieces, all.policies, all.readable)
-        });
+        let built =
+            tokio::task::spawn_blocking(move || Snapshot::new(&all.pieces, all.policies, all.readable));
         let snapshot = match built.await {
             Ok(snapshot) => snapshot,
             Err(error) => {

@@ -1,5 +1,7 @@
 //! What the webhook answers.
 
+use std::collections::BTreeMap;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 use json_patch::Patch;
 use serde::Serialize;
@@ -29,6 +31,8 @@ pub struct Response {
     patch: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'static str, String>,
 }
 
 /// The parts of `metav1.Status` that say why something is refused.
@@ -73,7 +77,15 @@ impl Response {
     /// Lets the request pass.
     pub fn allow(uid: impl Into<String>) -> Self {
         let uid = uid.into();
-        Self { uid, allowed: true, status: None, patch_type: None, patch: None, warnings: Vec::new() }
+        Self {
+            uid,
+            allowed: true,
+            status: None,
+            patch_type: None,
+            patch: None,
+            warnings: Vec::new(),
+            audit_annotations: BTreeMap::new(),
+        }
     }
 
     /// Refuses the request.
@@ -112,6 +124,18 @@ impl Response {
             }
         }
         self
+    }
+
+    /// Notes something in the API server's audit log, as `WEBHOOK/KEY`.
+    #[must_use]
+    pub fn with_audit(mut self, key: &'static str, value: String) -> Self {
+        self.audit_annotations.insert(key, value);
+        self
+    }
+
+    /// What is noted in the API server's audit log under a key.
+    pub fn audit(&self, key: &str) -> Option<&str> {
+        self.audit_annotations.get(key).map(String::as_str)
     }
 
     /// The request's uid.

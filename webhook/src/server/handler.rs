@@ -13,6 +13,7 @@ use super::body::{self, Read};
 use crate::duration;
 use crate::review::{Request, Response};
 use crate::telemetry::Endpoint;
+use crate::validate::Kind;
 
 /// What the API server waits for when nothing else is configured, and the most it can be told to wait is thrice that.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,6 +72,12 @@ fn decide(app: &App, endpoint: Endpoint, body: &[u8]) -> Answer {
         Endpoint::Validate => {
             let verdict = app.validator.review(&request);
             app.metrics.found(&verdict.codes);
+            app.metrics.judged(verdict.kind);
+            if verdict.kind == Kind::BrokenGlass {
+                let (user, codes) = (&request.user_info.username, verdict.response.audit("break-glass"));
+                let (namespace, name) = (request.namespace.as_deref(), &request.name);
+                tracing::warn!(uid = request.uid, user, namespace, name, note = codes, "break-glass");
+            }
             verdict.response
         }
         Endpoint::Mutate => match app.labeler.review(&request) {

@@ -25,7 +25,9 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static
 
 /// Prometheus text format.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let text = app.metrics.text(unready(&app).is_none(), app.resolver.current().validity().not_after_unix());
+    let end = app.resolver.current().validity().not_after_unix();
+    let watch = app.validator.watch().map(|watch| &**watch);
+    let text = app.metrics.text(unready(&app).is_none(), end, watch);
     let mut page = Page::new();
     app.controller.write(app.leadership.is_leader(), &mut page);
     let text = text + &page.into_text();
@@ -36,6 +38,12 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
 fn unready(app: &App) -> Option<&'static str> {
     if app.readiness.is_draining() {
         return Some("shutting down\n");
+    }
+    if app.readiness.waits_for_cluster()
+        && let Some(watch) = app.validator.watch()
+        && let Some(reason) = watch.missing()
+    {
+        return Some(reason);
     }
     let valid = app.resolver.current().validity().contains(SystemTime::now());
     (!valid).then_some("the serving certificate has expired\n")

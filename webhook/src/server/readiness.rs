@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Default)]
 pub struct Readiness {
     draining: AtomicBool,
+    waits_for_cluster: AtomicBool,
 }
 
 impl Readiness {
@@ -13,6 +14,16 @@ impl Readiness {
     /// server opens the next one elsewhere.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// From now on not ready before the cluster is known.
+    pub fn wait_for_cluster(&self) {
+        self.waits_for_cluster.store(true, Ordering::Release);
+    }
+
+    /// Whether it isn't ready before the cluster is known.
+    pub(crate) fn waits_for_cluster(&self) -> bool {
+        self.waits_for_cluster.load(Ordering::Acquire)
     }
 
     /// Whether the end has begun.

@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::outcome::{Endpoint, Outcome};
+use crate::cluster::{State, Watch};
+use crate::validate::Kind;
 
 /// Upper bounds of the duration's buckets, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
@@ -17,6 +19,8 @@ pub(crate) struct Metrics {
     reviews: [[AtomicU64; Outcome::ALL.len()]; Endpoint::ALL.len()],
     durations: [Durations; Endpoint::ALL.len()],
     findings: Mutex<BTreeMap<&'static str, u64>>,
+    verdicts: [AtomicU64; Kind::ALL.len()],
+    configurations: [AtomicU64; 2],
     certificates: AtomicU64,
     refused_certificates: AtomicU64,
 }
@@ -46,6 +50,17 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn judged(&self, kind: Kind) {
+        if let Some(number) = Kind::ALL.iter().position(|known| *known == kind) {
+            self.verdicts[number].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A new configuration came, and was taken or refused.
+    pub(crate) fn configured(&self, taken: bool) {
+        self.configurations[usize::from(taken)].fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn certificate_changed(&self) {
         self.certificates.fetch_add(1, Ordering::Relaxed);
     }
@@ -55,7 +70,7 @@ impl Metrics {
     }
 
     /// The page. `certificate_end` is in seconds since 1970.
-    pub(crate) fn text(&self, ready: bool, certificate_end: i64) -> String {
+    pub(crate) fn text(&self, ready: bool, certificate_end: i64, watch: Option<&Watch>) -> String {
         let mut page = Page(String::new());
         page.metric("reviews_total", "counter", "Reviews, by endpoint and outcome.");
         for endpoint in Endpoint::ALL {
@@ -76,6 +91,17 @@ impl Metrics {
         for (code, count) in &*self.findings.lock().unwrap_or_else(PoisonError::into_inner) {
             page.sample("findings_total", &format!("code=\"{code}\""), count);
         }
+        page.metric("verdicts_total", "counter", "Verdicts on policies.");
+        for (kind, count) in Kind::ALL.iter().zip(&self.verdicts) {
+            page.sample("verdicts_total", &format!("verdict=\"{}\"", kind.as_str()), load(count));
+        }
+        page.metric("configurations_total", "counter", "New configurations, by whether they were taken.");
+        for (taken, count) in ["false", "true"].iter().zip(&self.configurations) {
+            page.sample("configurations_total", &format!("taken=\"{taken}\""), load(count));
+        }
+        if let Some(watch) = watch {
+            cluster(watch, &mut page);
+        }
         page.metric(
             "certificate_not_after_seconds",
             "gauge",
@@ -93,6 +119,28 @@ impl Metrics {
         page.metric("ready", "gauge", "1 while new requests are wanted.");
         page.sample("ready", "", u8::from(ready));
         page.0
+    }
+}
+
+/// What is known of the cluster.
+fn cluster(watch: &Watch, page: &mut Page) {
+    let readings = watch.readings();
+    page.metric("cluster_objects", "gauge", "Objects of the cluster that are known, by kind.");
+    for reading in &readings {
+        page.sample("cluster_objects", &format!("kind=\"{}\"", reading.kind), reading.objects);
+    }
+    page.metric("cluster_unread", "gauge", "1 for a kind that isn't read yet, or may not be read.");
+    for reading in &readings {
+        let unread = matches!(reading.state, State::Reading | State::Forbidden);
+        page.sample("cluster_unread", &format!("kind=\"{}\"", reading.kind), u8::from(unread));
+    }
+    if let Some(silence) = watch.silence() {
+        page.metric("cluster_age_seconds", "gauge", "Time since the API server last answered.");
+        page.sample("cluster_age_seconds", "", silence.as_secs_f64());
+    }
+    if let Some(snapshot) = watch.snapshot() {
+        page.metric("cluster_index_seconds", "gauge", "Time that it took to index the cluster, at last.");
+        page.sample("cluster_index_seconds", "", snapshot.took.as_secs_f64());
     }
 }
 
@@ -149,7 +197,7 @@ mod tests {
             metrics.reviewed(Endpoint::Mutate, Outcome::Allowed, Duration::from_millis(milliseconds));
         }
         metrics.found(&["NP101", "NP010", "NP101"]);
-        let text = metrics.text(true, 7);
+        let text = metrics.text(true, 7, None);
         for line in [
             "netpol_webhook_reviews_total{endpoint=\"mutate\",outcome=\"allowed\"} 4",
             "netpol_webhook_reviews_total{endpoint=\"validate\",outcome=\"denied\"} 0",
