@@ -1,6 +1,6 @@
 # Thin: each target is a few commands that can be typed by hand. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test integrations lint bench site fuzz clean
+.PHONY: help setup build demo demo-down test integrations lint bench site fuzz images clean
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 ROOT := $(filter 0,$(shell id -u))
@@ -49,6 +49,10 @@ bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the da
 	cargo build -q --release -p netpol-lint -p netpol-tests --bins
 	@target/release/bench --netpol-lint target/release/netpol-lint
 	@echo; cargo bench -q -p netpol-enforcer --bench packets
+
+images: ## Container images of the webhook and the linter, as archives in target/images; no container engine is needed
+	cargo run -q -p xtask -- image netpol-webhook
+	cargo run -q -p xtask -- image netpol-lint
 
 site: ## The documentation as a site: target/site/index.html
 	cargo run -q -p xtask -- docs --check

@@ -1,6 +1,7 @@
 //! Developer commands.
 
 mod docs;
+mod image;
 mod licences;
 mod seeds;
 
@@ -18,6 +19,14 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write a container image: an OCI archive with one static program
+    Image {
+        /// Of what
+        program: image::Program,
+        /// Where to; target/images/PROGRAM.tar otherwise
+        #[arg(long)]
+        out: Option<std::path::PathBuf>,
+    },
     /// Write seeds for the fuzzers
     Seeds {
         /// Where to
@@ -29,6 +38,7 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Licences => licences::check(),
         Command::Docs { check } => docs::run(check),
+        Command::Image { program, out } => image::write(program, out),
         Command::Seeds { folder } => seeds::write(&folder),
     }
 }
