@@ -4,8 +4,8 @@
 //! Where they come from, in this order:
 //!
 //! 1. `NETPOL_TEST_KUBECONFIG` names a kubeconfig: that cluster is used as it is, with its current context.
-//! 2. `KUBEBUILDER_ASSETS` names a folder with `kube-apiserver` and `etcd`.
-//! 3. `scripts/apiserver` builds both, once, from `tests/apiserver/go.mod`.
+//! 2. `KUBEBUILDER_ASSETS` names a folder with `kube-apiserver`, `etcd` and `kubectl`.
+//! 3. `scripts/apiserver` builds them, once, from `tests/apiserver/go.mod`.
 //!
 //! All of it listens on loopback, keeps its data in a temporary directory, and ends with this process, in whatever way
 //! that ends.
@@ -23,6 +23,7 @@ mod server;
 use std::future::Future;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 use std::{env, io};
@@ -163,6 +164,23 @@ impl ApiServer {
     /// When the text can't be read or the API server refuses something.
     pub fn apply(&self, namespace: &str, text: &str) -> Result<()> {
         block_on(apply::apply(&self.client()?, namespace, text))
+    }
+
+    /// Runs `kubectl` with every right; with what it printed when it failed.
+    ///
+    /// # Errors
+    /// When there is none, and when it fails.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let own = programs::find().map(|folder| folder.join("kubectl"));
+        // With a cluster given there may be no programs of ours.
+        let mut command = Command::new(own.unwrap_or_else(|_| "kubectl".into()));
+        // Its cache of what the API server knows belongs to nobody else.
+        let cache = tempfile::tempdir()?;
+        command.arg("--kubeconfig").arg(&self.kubeconfig).arg("--cache-dir").arg(cache.path());
+        let output = command.args(arguments).stdin(Stdio::null()).output().context("running kubectl")?;
+        let printed = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        ensure!(output.status.success(), "kubectl {} failed:\n{}", arguments.join(" "), printed.concat());
+        Ok(printed.concat())
     }
 
     /// Deletes all objects of a text; those that aren't there don't matter.

@@ -1,11 +1,11 @@
-//! The programs `kube-apiserver` and `etcd`.
+//! The programs `kube-apiserver`, `etcd` and `kubectl`.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The folder with both, built first if need be; or why there is none.
+/// The folder with all of them, built first if need be; or why there is none.
 pub(super) fn find() -> Result<&'static Path, String> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     FOLDER.get_or_init(locate).as_deref().map_err(Clone::clone)
@@ -14,7 +14,10 @@ pub(super) fn find() -> Result<&'static Path, String> {
 fn locate() -> Result<PathBuf, String> {
     if let Some(folder) = env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()) {
         let folder = PathBuf::from(folder);
-        return match ["kube-apiserver", "etcd"].iter().find(|program| !folder.join(program).is_file()) {
+        return match ["kube-apiserver", "etcd", "kubectl"]
+            .iter()
+            .find(|program| !folder.join(program).is_file())
+        {
             Some(missing) => Err(format!("KUBEBUILDER_ASSETS={} holds no {missing}", folder.display())),
             None => Ok(folder),
         };
