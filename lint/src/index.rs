@@ -1,6 +1,7 @@
 //! All workloads, namespaces and policies that were given, made quick to ask.
 
 mod dns;
+mod flows;
 mod kinds;
 mod labels;
 mod listening;
@@ -16,6 +17,7 @@ use netpol_policy::model::{
     NetworkPolicy, ObjectName, Pod, PodNamespaces, Requirement, Service,
 };
 
+pub(crate) use self::flows::{Denied, Flow};
 pub use self::listening::Listening;
 use self::namespace::NamespaceIndex;
 use self::policies::Policies;
@@ -50,6 +52,8 @@ pub struct Index<'c> {
     api_server_slices: Arc<[&'c EndpointSlice]>,
     targets: Arc<HashMap<&'c str, Vec<Target<'c>>>>,
     policies: Arc<Policies<'c>>,
+    /// What the policies deny of flows that rules allow.
+    flows: Mutex<HashMap<Flow, Arc<Denied>>>,
     /// Policies that take the place of those of the same names.
     newer: Policies<'c>,
     replaced: HashSet<&'c ObjectName>,
@@ -123,6 +127,7 @@ impl<'c> Index<'c> {
                 .collect(),
             targets,
             policies,
+            flows: Mutex::default(),
             newer,
             replaced,
         }
@@ -154,6 +159,7 @@ impl<'c> Index<'c> {
             api_server_slices: self.api_server_slices.clone(),
             targets: self.targets.clone(),
             policies: self.policies.clone(),
+            flows: Mutex::default(),
             replaced: replaced.collect(),
             newer: Policies::new(policies),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use netpol_policy::model::{Direction, Labels, NetworkPolicy, Pod, Requirement};
+use netpol_policy::model::{Direction, LabelSelector, Labels, NetworkPolicy, Pod, Requirement};
 
 /// Policies by namespace, then by the rarest label that their selectors ask for.
 #[derive(Default)]
@@ -13,7 +13,9 @@ pub(super) struct Policies<'c> {
 #[derive(Default)]
 struct InNamespace<'c> {
     all: Vec<&'c NetworkPolicy>,
-    /// Those that ask for one of some values of a label, by each of them.
+    /// Policies by their selectors: many say the same.
+    selectors: Vec<(&'c LabelSelector, Vec<u32>)>,
+    /// Selectors that ask for one of some values of a label, by each of them.
     by_label: HashMap<(&'c str, &'c str), Vec<u32>>,
     /// Those that don't.
     others: Vec<u32>,
@@ -67,20 +69,28 @@ impl<'c> Policies<'c> {
 
 impl<'c> InNamespace<'c> {
     fn sort_in(&mut self) {
-        let mut count = HashMap::<(&str, &str), u32>::new();
-        for policy in &self.all {
-            for label in policy.pod_selector.requirements().flat_map(wanted) {
-                *count.entry(label).or_default() += 1;
-            }
-        }
+        let mut known = HashMap::new();
         for (id, policy) in (0..).zip(&self.all) {
+            let next = self.selectors.len();
+            let selector = *known.entry(&policy.pod_selector).or_insert(next);
+            if selector == next {
+                self.selectors.push((&policy.pod_selector, Vec::new()));
+            }
+            self.selectors[selector].1.push(id);
+            self.by_first.entry(policy.pod_selector.requirements().next()).or_default().push(id);
+        }
+        let mut count = HashMap::<(&str, &str), u32>::new();
+        for label in self.selectors.iter().flat_map(|(selector, _)| selector.requirements()).flat_map(wanted)
+        {
+            *count.entry(label).or_default() += 1;
+        }
+        for (id, (selector, _)) in (0..).zip(&self.selectors) {
             let common = |requirement: &&Requirement| wanted(requirement).map(|label| count[&label]).max();
-            let asking = policy.pod_selector.requirements().filter(|r| r.operator() == "In");
+            let asking = selector.requirements().filter(|r| r.operator() == "In");
             match asking.min_by_key(common) {
                 Some(rarest) => wanted(rarest).for_each(|l| self.by_label.entry(l).or_default().push(id)),
                 None => self.others.push(id),
             }
-            self.by_first.entry(policy.pod_selector.requirements().next()).or_default().push(id);
         }
     }
 
@@ -95,8 +105,9 @@ impl<'c> InNamespace<'c> {
     fn selecting<'i>(&'i self, labels: &'i Labels) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
         let by_label =
             labels.iter().filter_map(|(key, value)| self.by_label.get(&(key.as_str(), value.as_str())));
-        let ids = by_label.flatten().chain(&self.others);
-        ids.map(|id| self.all[*id as usize]).filter(|policy| policy.pod_selector.matches(labels))
+        let selectors = by_label.flatten().chain(&self.others).map(|id| &self.selectors[*id as usize]);
+        let policies = selectors.filter(|(selector, _)| selector.matches(labels)).flat_map(|(_, ids)| ids);
+        policies.map(|id| self.all[*id as usize])
     }
 }
 

@@ -9,14 +9,16 @@ use crate::policies::KnownPolicy;
 /// More policies of the same pods than this are not looked at.
 const MANY: usize = 256;
 
-/// The policies beside one, without itself, that select at least the same pods.
+/// The policies beside one, without itself, that select at least the same pods and are of a kind that is looked for.
 pub(super) fn selecting_the_same<'a>(
     cx: &Context<'a>,
     policy: &'a NetworkPolicy,
-) -> impl Iterator<Item = &'a NetworkPolicy> + use<'a> {
+    is_wanted: impl Fn(&NetworkPolicy) -> bool + 'a,
+) -> impl Iterator<Item = &'a NetworkPolicy> {
     let (policies, file, source) = (cx.policies, cx.file, cx.policy);
     let others = cx.index.policies_covering(policy).take(MANY);
-    others.filter(move |other| other.name != policy.name).filter(move |other| {
+    let others = others.filter(move |other| other.name != policy.name && is_wanted(other));
+    others.filter(move |other| {
         let mut written = policies.named(&other.name.namespace, &other.name.name).peekable();
         // One that no file has runs in the cluster.
         written.peek().is_none()

@@ -1,7 +1,8 @@
-use netpol_policy::model::{Direction, LabelSelector, Peer, Pod, PodNamespaces, PortMatch, Ports};
+use netpol_policy::model::{Direction, LabelSelector, Peer, Pod, PodNamespaces, Ports};
 use netpol_policy::span::Span;
 
 use crate::context::{Context, PeerAt, Reporter};
+use crate::index::{Denied, Flow};
 use crate::rule::rule;
 use crate::words;
 
@@ -84,57 +85,75 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
             few(cx.index.kinds_of(place, own, selector), MANY_NEAR)
         });
         let Some(near) = near else { return };
-        let ends: Vec<_> = far.iter().map(|pod| FarEnd::new(cx.index, pod, at.rule.direction)).collect();
-        if ends.iter().any(|end| !end.is_isolated()) {
-            continue;
-        }
-        let passes = |port| ends.iter().any(|end| near.iter().any(|near| end.may_pass(near, port)));
-        let denied: Vec<Option<&PortMatch>> = match &rule.ports {
-            Ports::All => [None].into_iter().filter(|port| !passes(*port)).collect(),
-            Ports::Only(ports) => ports.iter().map(Some).filter(|port| !passes(*port)).collect(),
+        let flow = Flow {
+            own: own.into(),
+            near: policy.pod_selector.clone(),
+            direction: at.rule.direction,
+            namespaces: namespaces.clone(),
+            far: pods.clone(),
+            ports: rule.ports.clone(),
         };
-        let many = matches!(&rule.ports, Ports::Only(ports) if ports.len() > denied.len());
-        if !denied.is_empty() {
-            report(cx, &at, near, &ends, many.then_some(&denied), out);
+        let denied = cx.index.denied(flow, || denied(cx, at.rule.direction, &rule.ports, near, &far));
+        if !denied.ports.is_empty() {
+            report(cx, &at, &rule.ports, near, &far, &denied, out);
         }
     }
+}
+
+fn denied(cx: &Context<'_>, direction: Direction, ports: &Ports, near: &[&Pod], far: &[&Pod]) -> Denied {
+    let ends: Vec<_> = far.iter().map(|pod| FarEnd::new(cx.index, pod, direction)).collect();
+    if ends.iter().any(|end| !end.is_isolated()) {
+        return Denied::default();
+    }
+    let passes = |port| ends.iter().any(|end| near.iter().any(|near| end.may_pass(near, port)));
+    let ports: Vec<usize> = match ports {
+        Ports::All => [0].into_iter().filter(|_| !passes(None)).collect(),
+        Ports::Only(ports) => (0..ports.len()).filter(|index| !passes(Some(&ports[*index]))).collect(),
+    };
+    if ports.is_empty() {
+        return Denied::default();
+    }
+    let policies = || ends.iter().flat_map(FarEnd::isolated_by);
+    let by = match policies().min() {
+        None => "by the label of its namespace".to_owned(),
+        Some(one) if policies().all(|other| other == one) => format!("by policy {one}"),
+        Some(one) => format!("by policy {one} and others"),
+    };
+    Denied { ports, by }
 }
 
 fn report(
     cx: &Context<'_>,
     at: &PeerAt<'_>,
+    ports: &Ports,
     near: &[&Pod],
-    ends: &[FarEnd<'_>],
-    ports: Option<&Vec<Option<&PortMatch>>>,
+    far: &[&Pod],
+    denied: &Denied,
     out: &mut Reporter<'_>,
 ) {
-    let (near, far) =
-        (words::pod_names(near.iter().copied()), words::pod_names(ends.iter().map(|end| end.pod)));
-    let (allowed, denied) = match at.rule.direction {
-        Direction::Egress => ("egress is allowed here", format!("{far} lets no connection in from {near}")),
-        Direction::Ingress => ("ingress is allowed here", format!("{far} may open no connection to {near}")),
+    let near = words::pod_names(near.iter().copied());
+    let names = words::pod_names(far.iter().copied());
+    let (allowed, denied_there) = match at.rule.direction {
+        Direction::Egress => ("egress is allowed here", format!("{names} lets no connection in from {near}")),
+        Direction::Ingress => {
+            ("ingress is allowed here", format!("{names} may open no connection to {near}"))
+        }
     };
-    let ports = ports.map(|ports| {
-        let mut words: Vec<_> = ports.iter().flatten().map(ToString::to_string).collect();
-        words.dedup();
-        words.join(", ")
-    });
-    let on = ports.map_or(String::new(), |ports| format!(" on {ports}"));
-    let finding = out.report(span(at), at.path(), format!("{allowed}, but {denied}{on}"));
-    let mut policies: Vec<_> = ends.iter().flat_map(FarEnd::isolated_by).collect();
-    policies.sort();
-    policies.dedup();
-    let by = match policies.as_slice() {
-        [] => "by the label of its namespace".to_owned(),
-        [one] => format!("by policy {one}"),
-        [one, ..] => format!("by policy {one} and others"),
+    let on = match ports {
+        Ports::Only(ports) if ports.len() > denied.ports.len() => {
+            let mut words: Vec<_> = denied.ports.iter().map(|index| ports[*index].to_string()).collect();
+            words.dedup();
+            format!(" on {}", words.join(", "))
+        }
+        _ => String::new(),
     };
-    let field = opposite(at.rule.direction);
+    let finding = out.report(span(at), at.path(), format!("{allowed}, but {denied_there}{on}"));
+    let (field, by) = (opposite(at.rule.direction), &denied.by);
     finding.label("denied at the other end").help(format!(
         "the far end is isolated for {field} {by}; allow the connection there as well, or remove it here"
     ));
-    for end in ends.iter().take(3) {
-        finding.at_workload(cx, end.pod, "the far end");
+    for pod in far.iter().take(3) {
+        finding.at_workload(cx, pod, "the far end");
     }
 }
 

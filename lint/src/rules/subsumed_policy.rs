@@ -1,4 +1,5 @@
 use netpol_policy::cover::Cover;
+use netpol_policy::model::NetworkPolicy;
 
 use super::{neighbours, vacuous_policy};
 use crate::context::{Context, Reporter};
@@ -52,9 +53,9 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         return;
     }
     let cover = Cover::new(Some(&policy.name.namespace));
-    let mut covering = neighbours::selecting_the_same(cx, policy).filter(|other| {
-        cover.policy(other, policy) && !(cover.policy(policy, other) && neighbours::comes_after(cx, other))
-    });
+    let covers = |other: &NetworkPolicy| cover.policy(other, policy);
+    let mut covering = neighbours::selecting_the_same(cx, policy, covers)
+        .filter(|other| !(cover.policy(policy, other) && neighbours::comes_after(cx, other)));
     let Some(other) = covering.next() else { return };
     let name = cx.policy.metadata.name.as_ref().map_or(cx.policy.kind, |name| name.span);
     let message = format!("{} allows and isolates all that this policy does", other.name);

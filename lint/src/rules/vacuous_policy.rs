@@ -92,7 +92,7 @@ fn voided<'a>(cx: &Context<'a>) -> Option<Vec<(Direction, &'a NetworkPolicy)>> {
     directions.retain(restricts);
     let mut voided = Vec::new();
     for direction in directions {
-        let mut open = neighbours::selecting_the_same(cx, policy).filter(|other| is_open(other, direction));
+        let mut open = neighbours::selecting_the_same(cx, policy, move |other| is_open(other, direction));
         voided.extend(open.next().map(|other| (direction, other)));
     }
     if whole && voided.len() == isolated(policy).count() {
