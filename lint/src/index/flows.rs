@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use netpol_policy::model::{Direction, LabelSelector, PodNamespaces, Ports};
 
-use super::Index;
+use super::{Index, remember};
 
 /// A peer of a rule beside the pods of its policy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ impl Index<'_> {
             return known.clone();
         }
         let denied = Arc::new(work_out());
-        lock().insert(flow, denied.clone());
+        remember(&mut lock(), flow, denied.clone());
         denied
     }
 }
