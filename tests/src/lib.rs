@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod apiserver;
+pub mod balancer;
 pub mod cluster;
 pub mod demo;
 pub mod lab;

@@ -84,7 +84,16 @@ impl Reconciler {
             // Its policies follow when the label has come back by the watch.
             return self.label(name, namespace, mode.as_str()).await;
         }
-        let deny = if exempt { DefaultDeny::default() } else { default_deny(label.map(String::as_str)) };
+        let mut deny = default_deny(label.map(String::as_str));
+        if exempt && (deny.ingress || deny.egress) {
+            let why = labeler.exemptions().called(name).unwrap_or_else(|| "the cluster".to_owned());
+            let note = format!(
+                "labelled {DEFAULT_DENY_LABEL}, but {why} depends on it: it gets no policies. An agent that knows the \
+                 label isolates it all the same: better set it to none"
+            );
+            self.events.warning(reference(namespace), "Exempt", note);
+            deny = DefaultDeny::default();
+        }
         let stored = Kind::ALL.iter().zip(&self.stores.policies);
         let states = stored.map(|(kind, store)| {
             let current = store.get(&ObjectRef::new(kind.name()).within(name));
