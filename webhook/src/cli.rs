@@ -3,6 +3,7 @@
 mod certs;
 mod connect;
 mod namespaces;
+mod render;
 mod serve;
 mod validation;
 
@@ -28,6 +29,8 @@ enum Command {
     /// Make certificates, or show what a directory holds.
     #[command(subcommand)]
     Certs(certs::Certs),
+    /// Print admission policies that do the same in the API server, as far as it goes in CEL.
+    Render(render::Render),
     /// Print completions for a shell.
     Completions {
         /// Which.
@@ -40,6 +43,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Certs(certs) => certs.run(),
+        Command::Render(render) => Ok(render.run()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "netpol-webhook", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -12,6 +12,7 @@ use kube::core::Selector;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::admission;
 use crate::controller::{self, Election, Settings};
 use crate::namespace::{self, Exemptions, Guard, Labeler, Mode};
 use crate::server::App;
@@ -23,12 +24,13 @@ const LEASE: &str = "netpol-webhook";
 const VARIABLE: &str = "POD_NAMESPACE";
 const FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
+/// What holds for Namespaces, with a webhook or without.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Namespaces")]
-pub(super) struct Namespaces {
+pub(super) struct Isolation {
     /// Label new Namespaces to isolate their pods by default.
     #[arg(long, value_enum, default_value_t = Mode::None)]
-    pub(super) default_deny: Mode,
+    default_deny: Mode,
     /// Only those with these labels, such as `team=shop,env in (prod,stage)`; an annotation decides for the others.
     #[arg(long, value_name = "SELECTOR", value_parser = namespace::parse_selector)]
     default_deny_selector: Option<Selector>,
@@ -41,6 +43,13 @@ pub(super) struct Namespaces {
     /// The webhook's own Namespace; in a pod it is that of the pod.
     #[arg(long, value_name = "NAME")]
     own_namespace: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Namespaces")]
+pub(super) struct Namespaces {
+    #[command(flatten)]
+    isolation: Isolation,
     /// Keep the policies of labelled Namespaces in place, as the leader of all replicas.
     #[arg(long)]
     controller: bool,
@@ -71,15 +80,43 @@ pub(super) struct Background {
     stop: watch::Sender<bool>,
 }
 
+impl Isolation {
+    /// The same for admission policies.
+    pub(super) fn for_admission_policies(&self) -> admission::Namespaces {
+        admission::Namespaces {
+            default_deny: self.default_deny,
+            selector: self.default_deny_selector.clone(),
+            exempt: self.exempt(),
+            removal_takes_right: self.isolation_removal == Removal::Right,
+        }
+    }
+
+    fn exempt(&self) -> Vec<String> {
+        self.exempt_namespaces.iter().cloned().chain(self.own()).collect()
+    }
+
+    fn own(&self) -> Option<String> {
+        let given = self.own_namespace.clone().or_else(|| env::var(VARIABLE).ok());
+        let own = given.or_else(|| std::fs::read_to_string(FILE).ok())?;
+        Some(own.trim().to_owned()).filter(|own| !own.is_empty())
+    }
+}
+
 impl Namespaces {
+    /// The label of new Namespaces.
+    pub(super) fn default_deny(&self) -> Mode {
+        self.isolation.default_deny
+    }
+
     pub(super) fn labeler(&self) -> Labeler {
-        let exempt = self.exempt_namespaces.iter().cloned().chain(self.own());
-        Labeler::new(self.default_deny, Exemptions::new(exempt)).selecting(self.default_deny_selector.clone())
+        let Isolation { default_deny, default_deny_selector, .. } = &self.isolation;
+        Labeler::new(*default_deny, Exemptions::new(self.isolation.exempt()))
+            .selecting(default_deny_selector.clone())
     }
 
     pub(super) fn guard(&self, client: Option<&Client>, labeler: &Labeler) -> Guard {
         let exemptions = labeler.exemptions().clone();
-        match self.isolation_removal {
+        match self.isolation.isolation_removal {
             Removal::Right => Guard::asking(client.cloned(), exemptions),
             Removal::Anybody => Guard::open(exemptions),
         }
@@ -87,7 +124,7 @@ impl Namespaces {
 
     /// A candidate for what only one replica does; none without a cluster or a namespace of its own.
     pub(super) fn election(&self, client: Option<&Client>) -> anyhow::Result<Option<Election>> {
-        match (client, self.own()) {
+        match (client, self.isolation.own()) {
             (Some(client), Some(own)) => {
                 Ok(Some(Election::new(client.clone(), &own, LEASE, self.lease_duration)))
             }
@@ -133,12 +170,6 @@ impl Namespaces {
             })
         });
         Background { exemptions, leader, stop }
-    }
-
-    fn own(&self) -> Option<String> {
-        let given = self.own_namespace.clone().or_else(|| env::var(VARIABLE).ok());
-        let own = given.or_else(|| std::fs::read_to_string(FILE).ok())?;
-        Some(own.trim().to_owned()).filter(|own| !own.is_empty())
     }
 }
 

@@ -103,7 +103,7 @@ impl Serve {
         let tls = server::tls_config(resolver)?;
         let listener =
             bind(self.listen).await.with_context(|| format!("cannot listen on {}", self.listen))?;
-        tracing::info!(address = %listener.local_addr()?, default_deny = self.namespaces.default_deny.as_str(), "listening");
+        tracing::info!(address = %listener.local_addr()?, default_deny = self.namespaces.default_deny().as_str(), "listening");
 
         let validation = self.validation.start(client.as_ref(), &app);
         let fresh = tokio::spawn(source.keep_fresh(Arc::clone(&app), self.cert_refresh));
