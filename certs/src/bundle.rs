@@ -62,6 +62,20 @@ impl Bundle {
         renewed
     }
 
+    /// Those of its authorities that are in their time.
+    #[must_use]
+    pub fn in_time(&self, now: SystemTime) -> Self {
+        let in_time = |certificate: &&CertificateDer<'_>| {
+            parse(Part::Bundle, certificate).is_ok_and(|parsed| Validity::of(&parsed).contains(now))
+        };
+        self.certificates.iter().filter(in_time).cloned().collect()
+    }
+
+    /// Whether nothing is trusted at all.
+    pub fn is_empty(&self) -> bool {
+        self.certificates.is_empty()
+    }
+
     /// Its text, as `caBundle` holds it once base64 is taken off.
     pub fn to_pem(&self) -> String {
         self.certificates.iter().map(|certificate| pem("CERTIFICATE", certificate)).collect()
@@ -108,6 +122,19 @@ impl Bundle {
                 .map_err(|error| Error::Certificate { part: Part::Bundle, detail: error.to_string() })?;
         }
         Ok(roots)
+    }
+}
+
+impl FromIterator<CertificateDer<'static>> for Bundle {
+    /// A certificate that is there twice is kept once.
+    fn from_iter<I: IntoIterator<Item = CertificateDer<'static>>>(certificates: I) -> Self {
+        let mut bundle = Self::default();
+        for certificate in certificates {
+            if !bundle.certificates.contains(&certificate) {
+                bundle.certificates.push(certificate);
+            }
+        }
+        bundle
     }
 }
 

@@ -16,6 +16,20 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The file of authorities of clients can't be read.
+    #[error("cannot read {path}: {source}; it should hold the certificates of the authorities in PEM", path = .path.display())]
+    ReadAuthorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something that should be kept isn't there.
+    #[error("there is no {name}")]
+    Missing {
+        /// The entry.
+        name: &'static str,
+    },
     /// The text holds no such PEM block, or a broken one.
     #[error("{part}: no usable PEM block: {detail}")]
     Pem {
@@ -93,6 +107,8 @@ pub enum Part {
     Leaf,
     /// A certificate of a bundle.
     Bundle,
+    /// A certificate that a client shows.
+    Client,
 }
 
 impl fmt::Display for Part {
@@ -101,6 +117,7 @@ impl fmt::Display for Part {
             Self::Authority => "authority",
             Self::Leaf => "serving certificate",
             Self::Bundle => "bundle",
+            Self::Client => "client certificate",
         })
     }
 }

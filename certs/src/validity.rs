@@ -8,7 +8,8 @@ use x509_parser::time::ASN1Time;
 
 use crate::error::{Error, Part};
 
-/// How far a new certificate's start lies in the past, so that clocks that are a little behind accept it.
+/// How far a new certificate's start lies in the past, so that clocks that are a little behind accept it; a quarter of its
+/// life if that is less.
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// `notBefore` and `notAfter` of a certificate, to the second.
@@ -19,9 +20,10 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// From `now`, less five minutes for clocks that are behind, for the duration given.
+    /// From `now`, less five minutes for clocks that are behind (a quarter of the duration if that is less), for the duration
+    /// given.
     pub fn starting(now: SystemTime, duration: Duration) -> Self {
-        Self { not_before: now - CLOCK_SKEW, not_after: now + duration }
+        Self { not_before: now - CLOCK_SKEW.min(duration / 4), not_after: now + duration }
     }
 
     /// The first moment it counts.

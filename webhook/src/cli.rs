@@ -1,5 +1,6 @@
 //! The command `netpol-webhook`.
 
+mod certificate;
 mod certs;
 mod connect;
 mod namespaces;
@@ -79,6 +80,13 @@ mod tests {
             (&["--cert-dir", "d", "--self-signed", "localhost"], false),
             (&["--cert-dir", "d", "--ca-file", "f"], false),
             (&["--self-signed", "not a name"], false),
+            (&["--tls-secret", "a/b", "--server-name", "a.b.svc", "--webhook-configuration", "c"], true),
+            (&["--tls-secret", "a/b", "--server-name", "a.b.svc"], false),
+            (&["--tls-secret", "a/b", "--webhook-configuration", "c"], false),
+            (&["--tls-secret", "b", "--server-name", "a.b.svc", "--webhook-configuration", "c"], false),
+            (&["--tls-secret", "a/b/c", "--server-name", "a.b.svc", "--webhook-configuration", "c"], false),
+            (&["--cert-dir", "d", "--webhook-configuration", "c"], false),
+            (&["--self-signed", "d", "--server-name", "c"], false),
             (&["--cert-dir", "d", "--max-concurrent", "0"], false),
             (&["--cert-dir", "d", "--drain-time", "5"], false),
         ] {

@@ -10,6 +10,7 @@ mod connections;
 mod handler;
 mod pages;
 mod readiness;
+mod room;
 mod routes;
 mod tls;
 
@@ -42,6 +43,9 @@ pub struct App {
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
     permits: Arc<Semaphore>,
+    memory: body::Memory,
+    /// Whether reviews are for clients with a certificate only.
+    known_clients: bool,
 }
 
 impl App {
@@ -51,7 +55,19 @@ impl App {
         let permits = Arc::new(Semaphore::new(concurrent));
         let guard = Guard::open(labeler.exemptions().clone());
         let (leadership, controller) = (Leadership::default(), Arc::default());
-        Self { validator, labeler, guard, leadership, controller, resolver, readiness, metrics, permits }
+        Self {
+            validator,
+            labeler,
+            guard,
+            leadership,
+            controller,
+            resolver,
+            readiness,
+            metrics,
+            permits,
+            memory: body::Memory::default(),
+            known_clients: false,
+        }
     }
 
     /// Asks whoever removes isolation for the right to it.
@@ -69,5 +85,11 @@ impl App {
     /// Whether and how it is ready.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
+    }
+
+    /// Reviews are for clients with a certificate only.
+    #[must_use]
+    pub fn for_known_clients(self) -> Self {
+        Self { known_clients: true, ..self }
     }
 }

@@ -1,6 +1,8 @@
 //! Everything that needs a real API server: the harness itself, and netpol-lint on a cluster.
 
+mod certs;
 mod harness;
 mod lint;
+mod load;
 mod namespaces;
 mod webhook;

@@ -9,19 +9,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use netpol_certs::{Leaf, Resolver};
-use rustls::pki_types::ServerName;
+use netpol_certs::Clients;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 
+use super::certificate::Certificate;
 use super::connect::Connect;
 use super::namespaces::{Background, Namespaces};
 use super::validation::Validation;
 use crate::controller::Election;
 use crate::duration;
 use crate::server::{self, App, End, Limits};
-use crate::serving::Source;
 use crate::telemetry;
 
 #[derive(Debug, Args)]
@@ -31,19 +30,22 @@ pub(super) struct Serve {
     listen: SocketAddr,
     #[command(flatten)]
     certificate: Certificate,
-    /// Write the authority's certificate of --self-signed here, for the webhook configuration's caBundle.
-    #[arg(long, value_name = "FILE", requires = "self_signed", conflicts_with = "cert_dir")]
-    ca_file: Option<PathBuf>,
     #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
     validation: Validation,
-    /// Look for a new certificate this often.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
-    cert_refresh: Duration,
     /// Review at most this many requests at a time.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     max_concurrent: u16,
+    /// Keep at most this many connections; whoever has the most gives one for whoever has fewer.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(2..))]
+    max_connections: u16,
+    /// Answer reviews only to clients whose certificate an authority of this file has signed; probes and metrics to all.
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// And only if the certificate has this common name: an authority may have other clients too.
+    #[arg(long = "client-name", value_name = "NAME", requires = "client_ca")]
+    client_names: Vec<String>,
     /// After SIGTERM, keep serving this long, unready. A second signal ends it.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
     drain_time: Duration,
@@ -62,17 +64,6 @@ pub(super) struct Serve {
     namespaces: Namespaces,
 }
 
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Certificate {
-    /// Serve tls.crt and tls.key of this directory; they are read again when they change.
-    #[arg(long, value_name = "DIR")]
-    cert_dir: Option<PathBuf>,
-    /// Make an authority and a certificate for these names in memory: for trying out, with one replica.
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = super::server_name)]
-    self_signed: Vec<ServerName<'static>>,
-}
-
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::install_logs(self.log_level);
@@ -83,32 +74,40 @@ impl Serve {
     async fn serve(self) -> anyhow::Result<ExitCode> {
         // First of all: a signal that comes while starting up must not be lost.
         let signals = Mutex::new(Signals::listen()?);
-        let (source, leaf) = self.certificate.source()?;
-        if let (Some(file), Some(authority)) = (&self.ca_file, source.authority()) {
-            let written = std::fs::write(file, authority.certificate_pem());
-            written.with_context(|| format!("cannot write {}", file.display()))?;
-        }
-        tracing::info!(names = ?leaf.names(), validity = %leaf.validity(), "serving certificate");
-        let resolver = Arc::new(Resolver::new(leaf));
         let client = self.connect.client().await?;
         tracing::info!(cluster = client.is_some(), "what is known of the cluster");
+        let refresh = self.certificate.cert_refresh;
+        let (source, resolver) = self.certificate.source(client.as_ref())?;
+        let clients =
+            self.client_ca.map(|file| Clients::open(file, self.client_names).map(Arc::new)).transpose()?;
         let labeler = self.namespaces.labeler();
         let guard = self.namespaces.guard(client.as_ref(), &labeler);
         let election = self.namespaces.election(client.as_ref())?;
         let leadership = election.as_ref().map(Election::leadership).unwrap_or_default();
         let concurrent = usize::from(self.max_concurrent);
-        let app =
+        let mut app =
             App::new(self.validation.validator(client.as_ref())?, labeler, Arc::clone(&resolver), concurrent);
+        if clients.is_some() {
+            app = app.for_known_clients();
+        }
         let app = Arc::new(app.guarded(guard).with_leadership(leadership));
-        let tls = server::tls_config(resolver)?;
+        if source.begins_untrusted() {
+            app.readiness().await_certificate();
+        }
+        let tls = server::tls_config(resolver, clients.clone())?;
         let listener =
             bind(self.listen).await.with_context(|| format!("cannot listen on {}", self.listen))?;
         tracing::info!(address = %listener.local_addr()?, default_deny = self.namespaces.default_deny().as_str(), "listening");
 
         let validation = self.validation.start(client.as_ref(), &app);
-        let fresh = tokio::spawn(source.keep_fresh(Arc::clone(&app), self.cert_refresh));
+        let fresh = tokio::spawn(source.keep_fresh(Arc::clone(&app), refresh));
+        let checked = clients.map(|clients| tokio::spawn(keep_checked(clients, refresh)));
         let background = client.map(|client| self.namespaces.start(client, &app, election));
-        let limits = Limits { drain: self.drain_time, finish: self.finish_time };
+        let limits = Limits {
+            connections: usize::from(self.max_connections),
+            drain: self.drain_time,
+            finish: self.finish_time,
+        };
         // Both halves of the end read the same signals, one after the other.
         let next = || async { signals.lock().await.next().await };
         let stop = async {
@@ -117,6 +116,9 @@ impl Serve {
         };
         let end = server::serve(app, listener, tls, limits, stop, next()).await;
         fresh.abort();
+        if let Some(checked) = checked {
+            checked.abort();
+        }
         drop(validation);
         if let Some(background) = background {
             background.finish().await?;
@@ -129,11 +131,16 @@ impl Serve {
     }
 }
 
-impl Certificate {
-    fn source(self) -> Result<(Source, Leaf), netpol_certs::Error> {
-        match self.cert_dir {
-            Some(directory) => Source::directory(directory),
-            None => Source::own(self.self_signed),
+/// Looks for other authorities of clients again and again.
+async fn keep_checked(clients: Arc<Clients>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        match clients.refresh() {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("other authorities of clients are trusted now"),
+            Err(error) => {
+                tracing::error!(%error, "the new authorities of clients are refused, the old ones stay")
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 
 use super::App;
 use super::answer::Answer;
-use super::body::{self, Read};
+use super::body::Read;
 use crate::duration;
 use crate::review::{Request, Response};
 use crate::telemetry::Endpoint;
@@ -22,6 +22,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Answers one review.
 pub(super) async fn review(app: Arc<App>, endpoint: Endpoint, uri: Uri, body: Body) -> Answer {
     let start = Instant::now();
+    let _open = app.metrics.review_open();
     let answer = within(&app, endpoint, start + timeout(&uri), body).await;
     app.metrics.reviewed(endpoint, answer.outcome, start.elapsed());
     tracing::info!(
@@ -36,23 +37,23 @@ pub(super) async fn review(app: Arc<App>, endpoint: Endpoint, uri: Uri, body: Bo
 
 async fn within(app: &Arc<App>, endpoint: Endpoint, deadline: Instant, body: Body) -> Answer {
     let deadline = deadline.into();
-    // The permit comes before the body: what waits holds no memory but its connection's.
+    // The body comes before the permit: who sends slowly holds up nobody but itself.
+    let (body, held) = match timeout_at(deadline, app.memory.read(body)).await {
+        Ok(Read::Whole(body, held)) => (body, held),
+        Ok(Read::TooLarge(beginning)) => return Answer::too_large(&beginning),
+        Ok(Read::Broken(error)) => return Answer::broken(&error),
+        Ok(Read::Slow) | Err(_) => return Answer::timed_out(),
+    };
     let permit = match timeout_at(deadline, Arc::clone(&app.permits).acquire_owned()).await {
         Ok(Ok(permit)) => permit,
         Ok(Err(_)) | Err(_) => return Answer::overloaded(),
     };
-    let body = match timeout_at(deadline, body::read(body)).await {
-        Ok(Read::Whole(body)) => body,
-        Ok(Read::TooLarge(beginning)) => return Answer::too_large(&beginning),
-        Ok(Read::Broken(error)) => return Answer::broken(&error),
-        Err(_) => return Answer::timed_out(),
-    };
     // Rules are pure computation: on a thread of their own they don't hold up other connections, and the deadline
-    // counts. The permit goes along, so that work nobody waits for any more still counts as work.
+    // counts. Permit and memory go along, so that work nobody waits for any more still counts as work.
     let work = tokio::task::spawn_blocking({
         let app = Arc::clone(app);
         move || {
-            let _permit = permit;
+            let _permit = (permit, held);
             decide(&app, endpoint, &body)
         }
     });

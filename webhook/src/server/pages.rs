@@ -39,6 +39,9 @@ fn unready(app: &App) -> Option<&'static str> {
     if app.readiness.is_draining() {
         return Some("shutting down\n");
     }
+    if app.readiness.is_uncertified() {
+        return Some("the API server does not trust the serving certificate yet\n");
+    }
     if app.readiness.waits_for_cluster()
         && let Some(watch) = app.validator.watch()
         && let Some(reason) = watch.missing()

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Readiness {
     draining: AtomicBool,
     waits_for_cluster: AtomicBool,
+    /// Clients don't trust the serving certificate yet.
+    untrusted: AtomicBool,
 }
 
 impl Readiness {
@@ -29,5 +31,20 @@ impl Readiness {
     /// Whether the end has begun.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Not ready before [`Self::certified`].
+    pub(crate) fn await_certificate(&self) {
+        self.untrusted.store(true, Ordering::Release);
+    }
+
+    /// From now on clients trust the serving certificate; says whether that is new.
+    pub(crate) fn certified(&self) -> bool {
+        self.untrusted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether clients don't trust the serving certificate yet.
+    pub(crate) fn is_uncertified(&self) -> bool {
+        self.untrusted.load(Ordering::Acquire)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -19,10 +19,22 @@ pub(super) fn router(app: Arc<App>) -> Router {
             handler::review(app, endpoint, uri, body).await
         })
     };
-    Router::new()
+    let reviews = Router::new()
         .route("/validate", review(Endpoint::Validate))
         .route("/mutate", review(Endpoint::Mutate))
-        .route("/protect", review(Endpoint::Protect))
+        .route("/protect", review(Endpoint::Protect));
+    with_pages(reviews, app)
+}
+
+/// For a client that has shown no certificate where one is asked for.
+pub(super) fn without_reviews(app: Arc<App>) -> Router {
+    let refused = || async { (StatusCode::FORBIDDEN, "reviews are for clients with a certificate\n") };
+    let paths = ["/validate", "/mutate", "/protect"];
+    with_pages(paths.into_iter().fold(Router::new(), |router, path| router.route(path, post(refused))), app)
+}
+
+fn with_pages(reviews: Router<Arc<App>>, app: Arc<App>) -> Router {
+    reviews
         .route("/healthz", get(pages::healthz))
         .route("/readyz", get(pages::readyz))
         .route("/metrics", get(pages::metrics))

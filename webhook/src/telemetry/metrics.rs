@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +23,22 @@ pub(crate) struct Metrics {
     configurations: [AtomicU64; 2],
     certificates: AtomicU64,
     refused_certificates: AtomicU64,
+    authority_end: AtomicI64,
+    rotations: AtomicU64,
+    publications: AtomicU64,
+    authority_failures: AtomicU64,
+    open_reviews: AtomicU64,
+    connections: AtomicU64,
+    refused_connections: AtomicU64,
+}
+
+/// A review that isn't answered yet, as long as this lives.
+pub(crate) struct OpenReview<'m>(&'m AtomicU64);
+
+impl Drop for OpenReview<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +83,40 @@ impl Metrics {
 
     pub(crate) fn certificate_refused(&self) {
         self.refused_certificates.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn review_open(&self) -> OpenReview<'_> {
+        self.open_reviews.fetch_add(1, Ordering::Relaxed);
+        OpenReview(&self.open_reviews)
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.refused_connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The end of the authority that signs, in seconds since 1970.
+    pub(crate) fn authority_ends(&self, end: i64) {
+        self.authority_end.store(end, Ordering::Relaxed);
+    }
+
+    pub(crate) fn authority_rotated(&self) {
+        self.rotations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn bundle_published(&self) {
+        self.publications.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn authority_failed(&self) {
+        self.authority_failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The page. `certificate_end` is in seconds since 1970.
@@ -116,6 +166,35 @@ impl Metrics {
         page.sample("certificate_changes_total", "", load(&self.certificates));
         page.metric("certificate_refusals_total", "counter", "New serving certificates that were refused.");
         page.sample("certificate_refusals_total", "", load(&self.refused_certificates));
+        let authority_end = self.authority_end.load(Ordering::Relaxed);
+        if authority_end != 0 {
+            page.metric(
+                "authority_not_after_seconds",
+                "gauge",
+                "End of the shared authority, in seconds since 1970.",
+            );
+            page.sample("authority_not_after_seconds", "", authority_end);
+        }
+        for (name, help, gauge) in [
+            ("reviews_open", "Reviews that aren't answered yet.", &self.open_reviews),
+            ("connections", "Open connections.", &self.connections),
+        ] {
+            page.metric(name, "gauge", help);
+            page.sample(name, "", load(gauge));
+        }
+        for (name, help, counter) in [
+            (
+                "connections_refused_total",
+                "Connections refused, or closed for others, for lack of room.",
+                &self.refused_connections,
+            ),
+            ("authority_rotations_total", "Authorities that this replica promoted.", &self.rotations),
+            ("ca_bundle_writes_total", "Times that this replica wrote caBundle.", &self.publications),
+            ("authority_failures_total", "Failed looks at the shared authority.", &self.authority_failures),
+        ] {
+            page.metric(name, "counter", help);
+            page.sample(name, "", load(counter));
+        }
         page.metric("ready", "gauge", "1 while new requests are wanted.");
         page.sample("ready", "", u8::from(ready));
         page.0

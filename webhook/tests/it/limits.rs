@@ -83,23 +83,40 @@ fn a_slow_review_ends_when_the_api_server_stops_waiting() {
 }
 
 #[test]
-fn a_full_house_turns_reviews_away_but_stays_healthy() {
+fn slow_bodies_hold_up_nobody() {
     let webhook = Webhook::start(&["--max-concurrent", "1"]);
     let body = review("u", &policy("{podSelector: {}, policyTypes: [Ingress]}"), &json!({}));
-    let mut first = webhook.client();
-    first.begin("/validate?timeout=30s", body.len());
-    // The first has its place once another finds none; until then, the other may have been the quicker one.
-    crate::support::eventually("the first to take the only place", || {
-        webhook.post("/validate?timeout=100ms", &body).code == 503
+    // Small ones, and more large ones than there is memory for.
+    let mut slow: Vec<_> = [body.len(), 7 * 1024 * 1024]
+        .repeat(6)
+        .into_iter()
+        .map(|length| (length, webhook.client()))
+        .collect();
+    for (length, client) in &mut slow {
+        client.begin("/validate?timeout=30s", *length);
+        client.send(&body.as_bytes()[..10]);
+    }
+    crate::support::eventually("the slow ones to arrive", || {
+        webhook.get("/metrics").text.contains("\nnetpol_webhook_reviews_open 12\n")
     });
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(webhook.get(path).code, 200, "{path}");
     }
-    // One that waits gets its turn.
-    let mut second = webhook.client();
-    second.begin("/validate?timeout=30s", body.len());
-    second.send(body.as_bytes());
-    first.send(body.as_bytes());
+    assert_eq!(webhook.post("/validate?timeout=10s", &body).response()["allowed"], true);
+    // Who is slow but small is answered in the end; large ones give their memory to the next after five seconds.
+    let (_, first) = &mut slow[0];
+    first.send(&body.as_bytes()[10..]);
     assert_eq!(first.answer().response()["allowed"], true);
-    assert_eq!(second.answer().response()["allowed"], true);
+    assert_eq!(slow[1].1.answer().code, 504);
+}
+
+#[test]
+fn there_is_room_for_so_many_connections() {
+    let webhook = Webhook::start(&["--max-connections", "3"]);
+    let mut open: Vec<_> = (0..3).map(|_| webhook.client()).collect();
+    assert!(webhook.try_client().is_err());
+    // Those that were first are still served, and one that goes makes room.
+    assert_eq!(open[0].get("/readyz").code, 200);
+    open.pop();
+    crate::support::eventually("room", || webhook.try_client().is_ok());
 }
