@@ -17,18 +17,28 @@ const LEVELS: usize = 3;
 #[derive(Default)]
 pub(super) struct Patches {
     by_folder: HashMap<PathBuf, Vec<PathBuf>>,
+    /// The folder of the file that was asked about last, as it was written, when no patch is around it.
+    without: Option<PathBuf>,
 }
 
 impl Patches {
     /// Whether a `kustomization.yaml` beside or above a file names it as a patch.
     pub(super) fn contains(&mut self, file: &str) -> bool {
+        let folder = Path::new(file).parent();
+        if self.without.as_deref() == folder && folder.is_some() {
+            return false;
+        }
         let path = absolute(Path::new(file));
-        path.ancestors().skip(1).take(LEVELS).any(|folder| {
+        let mut around = false;
+        let found = path.ancestors().skip(1).take(LEVELS).any(|folder| {
             if !self.by_folder.contains_key(folder) {
                 self.by_folder.insert(folder.to_owned(), of_folder(folder));
             }
+            around |= !self.by_folder[folder].is_empty();
             self.by_folder[folder].contains(&path)
-        })
+        });
+        self.without = folder.filter(|_| !around).map(Path::to_owned);
+        found
     }
 }
 

@@ -82,7 +82,7 @@ fn check_peers(cx: &Context<'_>, out: &mut Reporter<'_>, at: &RuleAt<'_>, rule: 
     if peers.len() < 2 {
         return;
     }
-    let repeats = repeats(peers);
+    let repeats = repeats(peers.iter());
     let places: Vec<_> = at.peers().collect();
     for (peer, first) in places.iter().zip(repeats).filter_map(|(peer, first)| Some((peer, first?))) {
         let message = format!("this peer repeats `{}`: {}", places[first].path(), peers[first]);
@@ -107,14 +107,22 @@ fn fix(edits: Vec<crate::finding::Edit>) -> Fix {
 }
 
 /// For each item the first one that is equal, if one came before.
-fn repeats<T: std::hash::Hash + Eq>(items: impl IntoIterator<Item = T>) -> Vec<Option<usize>> {
+fn repeats<T: std::hash::Hash + Eq>(items: impl ExactSizeIterator<Item = T>) -> Vec<Option<usize>> {
+    if items.len() <= FEW {
+        let items: Vec<_> = items.collect();
+        let first = |index: usize| items[..index].iter().position(|item| *item == items[index]);
+        return (0..items.len()).map(first).collect();
+    }
     let mut seen = HashMap::new();
     let first = |(index, item)| {
         let first = *seen.entry(item).or_insert(index);
         (first != index).then_some(first)
     };
-    items.into_iter().enumerate().map(first).collect()
+    items.enumerate().map(first).collect()
 }
+
+/// So many are compared with each other sooner than they are hashed.
+const FEW: usize = 8;
 
 #[cfg(test)]
 mod tests {

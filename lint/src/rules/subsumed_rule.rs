@@ -80,6 +80,18 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 
 /// The rules that others cover, each with that other one.
 fn covered(cx: &Context<'_>, cover: &Cover, rules: &[Rule], places: &[RuleAt<'_>]) -> Vec<(usize, usize)> {
+    let covers = |outer: usize, inner: usize| {
+        cover.rule(&rules[outer], &rules[inner]) && is_deliberate(cx, rules, places, outer)
+    };
+    // A rule without any possible peer allows nothing, which is another matter.
+    let is_empty = |rule: &Rule| match &rule.peers {
+        Peers::All => false,
+        Peers::Only(peers) => peers.iter().all(|peer| cover.is_empty(peer)),
+    };
+    if rules.len() <= FEW {
+        let all = |inner: usize| if is_empty(&rules[inner]) { 0..0 } else { 0..rules.len() };
+        return redundancy::redundant(rules.len(), all, covers);
+    }
     let peers = rules.iter().enumerate();
     let peers = peers.flat_map(|(index, rule)| rule.peers.items().iter().map(move |peer| (index, peer)));
     let index = PeerIndex::new(cx.written_namespace(), peers);
@@ -87,15 +99,15 @@ fn covered(cx: &Context<'_>, cover: &Cover, rules: &[Rule], places: &[RuleAt<'_>
     let candidates = |inner: usize| {
         let first = rules[inner].peers.items().iter().find(|peer| !cover.is_empty(peer));
         let found = first.map(|peer| index.candidates(peer)).into_iter().flatten();
-        // A rule without any possible peer allows nothing, which is another matter.
-        let none = first.is_none() && rules[inner].peers != Peers::All;
+        let none = is_empty(&rules[inner]);
         let everyone = for_everyone.iter().copied().filter(move |_| !none);
         everyone.chain(found)
     };
-    redundancy::redundant(rules.len(), candidates, |outer, inner| {
-        cover.rule(&rules[outer], &rules[inner]) && is_deliberate(cx, rules, places, outer)
-    })
+    redundancy::redundant(rules.len(), candidates, covers)
 }
+
+/// So many rules are compared with each other sooner than an index of their peers is made.
+const FEW: usize = 8;
 
 /// Whether a rule is as wide as it is on purpose, as far as one can tell. Where it isn't, another rule of the linter
 /// says so, and the narrow rules next to it are probably what was meant.
