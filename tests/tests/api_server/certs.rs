@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::load::Load;
 
-const RBAC: &str = include_str!("../../../manifests/base/certs-rbac.yaml");
+const RBAC: &str = include_str!("../../../manifests/overlays/default/certs-rbac.yaml");
 const NAMESPACE: &str = include_str!("../../../manifests/base/namespace.yaml");
 const VALIDATING: &str = include_str!("../../../manifests/base/validatingwebhookconfiguration.yaml");
 const MUTATING: &str = include_str!("../../../manifests/base/mutatingwebhookconfiguration.yaml");

@@ -4,5 +4,6 @@ mod certs;
 mod harness;
 mod lint;
 mod load;
+mod manifests;
 mod namespaces;
 mod webhook;

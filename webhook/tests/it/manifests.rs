@@ -58,7 +58,8 @@ fn kustomizations_name_files_that_are_there() {
     assert!(named >= 10, "{named}");
     let listed = base("kustomization.yaml")["resources"].as_array().unwrap().len();
     let there = std::fs::read_dir(root().join("base")).unwrap().count();
-    assert_eq!(listed + 1, there, "a file of the base that is not in its kustomization");
+    let generated = base("kustomization.yaml")["configMapGenerator"][0]["files"].as_array().unwrap().len();
+    assert_eq!(listed + generated + 1, there, "a file of the base that is not in its kustomization");
 }
 
 #[test]
@@ -85,19 +86,23 @@ fn the_deployment_runs_and_the_configurations_lead_to_it() {
     let port = &container["ports"][0];
     assert!(value("--listen=").ends_with(&format!(":{}", port["containerPort"])));
     assert_eq!(base("service.yaml")["spec"]["ports"][0]["targetPort"], port["name"]);
-    assert_eq!(container["volumeMounts"][0]["mountPath"], value("--cert-dir="));
+    let mount = &container["volumeMounts"][0]["mountPath"];
+    assert!(value("--config=").starts_with(mount.as_str().unwrap()));
+    let config = root().join("base/config.yaml");
 
-    // As deployed, but for where the certificate is and where it listens.
+    // As deployed, but for where the files are and where it listens.
     let directory = tempfile::tempdir().unwrap();
     let made = command(&["certs", "generate", "--name", "localhost", "--out"]).arg(directory.path()).output();
     assert!(made.unwrap().status.success());
     let trust = Bundle::from_pem(&std::fs::read_to_string(directory.path().join("ca.crt")).unwrap()).unwrap();
-    let ours = ["serve", "--listen", "--cert-dir"];
-    let rest: Vec<_> = arguments
+    let ours = ["serve", "--listen", "--config", "--controller"];
+    let mut rest: Vec<_> = arguments
         .iter()
         .copied()
         .filter(|argument| !ours.iter().any(|ours| argument.starts_with(ours)))
         .collect();
+    rest.push("--config");
+    rest.push(config.to_str().unwrap());
     let webhook = Webhook::with_directory(directory, trust, &rest);
     for probe in ["readinessProbe", "livenessProbe"] {
         let get = &container[probe]["httpGet"];
@@ -125,7 +130,6 @@ fn the_deployment_runs_and_the_configurations_lead_to_it() {
         // The webhook never stands in the way of what it needs itself.
         let exempt = hook["namespaceSelector"]["matchExpressions"][0]["values"].as_array().unwrap();
         assert!(exempt.contains(&service["namespace"]) && exempt.contains(&"kube-system".into()));
-        assert!(value("--exempt-namespace=").split(',').any(|name| service["namespace"] == name));
         let body = review("u", &object, &json!({}));
         assert_eq!(webhook.post(service["path"].as_str().unwrap(), body).response()["allowed"], true);
     }

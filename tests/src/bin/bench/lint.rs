@@ -70,12 +70,18 @@ impl Plan<'_> {
     fn large(&self) -> Result<()> {
         let mut samples = Vec::new();
         let mut last = None;
-        for namespaces in [25, 50, 100] {
+        let many = [25, 50, 100].map(|namespaces| Size { namespaces, pods: 1000, policies: 100 });
+        let few = [5, 10, 20].map(|namespaces| Size { namespaces, pods: 5000, policies: 500 });
+        for size in many.into_iter().chain(few) {
             let tree = tempfile::tempdir()?;
-            let size = Size { namespaces, pods: 1000, policies: 100 };
+            let Size { namespaces, .. } = size;
             large::write(tree.path(), size)?;
             let mut all = self.check(tree.path());
-            all.name = format!("{} pods, {} policies", namespaces * size.pods, namespaces * size.policies);
+            all.name = format!(
+                "{} pods, {} policies in {namespaces} namespaces",
+                namespaces * size.pods,
+                namespaces * size.policies
+            );
             all.command.args(["--select", "ALL", "--exit-zero", "--statistics"]);
             samples.extend(measure(std::slice::from_mut(&mut all), self.runs.min(3))?);
             last = Some(tree);

@@ -56,13 +56,41 @@ spec:
 "
         );
     }
+    for app in 0..size.pods.div_ceil(10) {
+        let _ = write!(
+            text,
+            "---
+apiVersion: v1
+kind: Service
+metadata: {{name: app-{app}, namespace: ns-{namespace:04}}}
+spec:
+  selector: {{app: app-{app}}}
+  ports:
+    - port: 80
+      targetPort: http
+"
+        );
+    }
     text
 }
 
 fn policies(namespace: usize, size: Size) -> String {
     let apps = size.pods.div_ceil(10);
-    let mut text = String::new();
-    for policy in 0..size.policies {
+    let mut text = format!(
+        "apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: default-deny
+  namespace: ns-{namespace:04}
+spec:
+  podSelector: {{}}
+  policyTypes:
+    - Ingress
+    - Egress
+"
+    );
+    // The first one is there already.
+    for policy in 1..size.policies {
         let other = (namespace + 1 + policy % 7) % size.namespaces;
         let _ = write!(
             text,
@@ -78,6 +106,7 @@ spec:
       app: app-{}
   policyTypes:
     - Ingress
+    - Egress
   ingress:
     - from:
         - podSelector:
@@ -99,10 +128,31 @@ spec:
       ports:
         - protocol: TCP
           port: 8080
+  egress:
+    - to:
+        - podSelector:
+            matchLabels:
+              app: app-{}
+      ports:
+        - protocol: TCP
+          port: http
+    - to:
+        - namespaceSelector:
+            matchLabels:
+              kubernetes.io/metadata.name: kube-system
+          podSelector:
+            matchLabels:
+              k8s-app: kube-dns
+      ports:
+        - protocol: UDP
+          port: 53
+        - protocol: TCP
+          port: 53
 ",
             policy % apps,
             (policy + 1) % apps,
             namespace % 20,
+            (policy + apps - 1) % apps,
         );
     }
     text
