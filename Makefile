@@ -1,6 +1,6 @@
 # Thin: each target is a few commands that can be typed by hand. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-down test integrations lint bench site fuzz images clean
+.PHONY: help setup build demo demo-down test integrations lint bench site fuzz images e2e clean
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 ROOT := $(filter 0,$(shell id -u))
@@ -49,6 +49,9 @@ bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the da
 	cargo build -q --release -p netpol-lint -p netpol-tests --bins
 	@target/release/bench --netpol-lint target/release/netpol-lint
 	@echo; cargo bench -q -p netpol-enforcer --bench packets
+
+e2e: ## The webhook on a whole cluster: KUBECONFIG=FILE, with the image loaded into its nodes
+	@tests/e2e/webhook
 
 images: ## Container images of the webhook and the linter, as archives in target/images; no container engine is needed
 	cargo run -q -p xtask -- image netpol-webhook
