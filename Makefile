@@ -45,9 +45,10 @@ lint: $(SETUP) ## Formatting, clippy and documentation, without a single warning
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
 
-bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the data path per packet
-	cargo build -q --release -p netpol-lint -p netpol-tests --bins
-	@target/release/bench --netpol-lint target/release/netpol-lint
+bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the webhook, the data path per packet
+	cargo build -q --release -p netpol-lint -p netpol-webhook -p netpol-tests --bins
+	@target/release/bench lint --netpol-lint target/release/netpol-lint
+	@echo; target/release/bench webhook
 	@echo; cargo bench -q -p netpol-enforcer --bench packets
 
 e2e: ## The webhook on a whole cluster: KUBECONFIG=FILE, with the image loaded into its nodes

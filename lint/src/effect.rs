@@ -1,6 +1,7 @@
 //! What a fix changes: what the policy says before and after, and who may connect then who could not, and the reverse.
 
 mod groups;
+mod preview;
 mod reach;
 mod text;
 mod words;
@@ -10,6 +11,7 @@ use netpol_policy::source::PolicySource;
 use serde::Serialize;
 
 pub use groups::{Flow, Flows};
+pub use preview::Preview;
 pub use reach::Reach;
 pub use words::Change;
 

@@ -104,6 +104,12 @@ impl Webhook {
         self.port
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid().as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// What clients trust: the authority of a webhook that was started with [`Self::start`].
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! The command `netpol-webhook`.
 
 mod certificate;
+mod audit;
 mod certs;
+mod config;
 mod connect;
 mod namespaces;
 mod render;
@@ -27,6 +29,11 @@ struct Cli {
 enum Command {
     /// Answer the API server until SIGTERM.
     Serve(serve::Serve),
+    /// Check the policies that a cluster holds; exit 1 if something is found, 2 if it can't be looked at.
+    Audit(audit::Audit),
+    /// Check a configuration, or print its schema.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Make certificates, or show what a directory holds.
     #[command(subcommand)]
     Certs(certs::Certs),
@@ -43,6 +50,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
+        Command::Audit(audit) => Ok(audit.run()),
+        Command::Config(config) => config.run(),
         Command::Certs(certs) => certs.run(),
         Command::Render(render) => Ok(render.run()),
         Command::Completions { shell } => {

@@ -8,8 +8,9 @@ mod written;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use netpol_lint::{Finding, check_text, check_text_beside};
-use netpol_policy::model::{LabelSelector, Labels, Namespace};
+use netpol_lint::effect::Preview;
+use netpol_lint::{Finding, SourceFile, check_text, check_text_beside};
+use netpol_policy::model::{LabelSelector, Labels, Namespace, NetworkPolicy};
 use serde_json::Value;
 
 use self::judge::{Findings, Judge};
@@ -35,6 +36,11 @@ impl Validator {
     /// From the next request on, another configuration counts.
     pub fn configure(&self, config: Config) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// The configuration that counts now.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The cluster that is watched.
@@ -63,22 +69,23 @@ impl Validator {
         };
         let old = request.old_object.and_then(|old| serde_json::from_str::<Object>(old.get()).ok());
         let changes = request.operation == Operation::Create || changes(&object, old.as_ref());
-        let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
+        let config = self.config();
         let snapshot = self.watch.as_ref().and_then(|watch| watch.snapshot());
         let lint = Lint { request, config: &config, snapshot: snapshot.as_deref() };
 
         let written = written::manifest(&object, old.as_ref());
         let break_glass = judge::reason(&object);
-        let stored = lint.findings(object);
-        let before = old.filter(|_| changes).map(|old| lint.findings(old)).unwrap_or_default();
-        let mut written = written.map(|written| lint.findings(written)).unwrap_or_default();
+        let (stored, after) = lint.findings(object);
+        let (before, replaced) = old.filter(|_| changes).map(|old| lint.findings(old)).unwrap_or_default();
+        let mut written = written.map(|written| lint.findings(written).0).unwrap_or_default();
         written.retain(|finding| {
             !stored.iter().any(|known| known.rule == finding.rule && known.path == finding.path)
         });
         let findings = Findings { stored: &stored, before: &before, written: &written, changes };
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let effects = config.effects(namespace, |selector| lint.namespace_matches(namespace, selector));
-        Judge { request, config: &config, effects: &effects, break_glass }.verdict(&findings)
+        let preview = || lint.preview(replaced.as_ref(), after.as_ref().filter(|_| changes)?);
+        Judge { request, config: &config, effects: &effects, break_glass }.verdict(&findings, preview)
     }
 }
 
@@ -92,14 +99,23 @@ struct Lint<'a> {
 }
 
 impl Lint<'_> {
-    /// What the linter says about an object as if it had just been applied.
-    fn findings(&self, object: Object) -> Vec<Finding> {
+    /// What the linter says about an object as if it had just been applied, and what the object means.
+    fn findings(&self, object: Object) -> (Vec<Finding>, Option<NetworkPolicy>) {
         let text = document(self.request, object);
         let settings = &self.config.settings;
-        match self.snapshot {
-            Some(snapshot) => check_text_beside(OBJECT, &text, snapshot.index(), settings).findings,
-            None => check_text(OBJECT, &text, settings).findings,
-        }
+        let report = match self.snapshot {
+            Some(snapshot) => check_text_beside(OBJECT, &text, snapshot.index(), settings),
+            None => check_text(OBJECT, &text, settings),
+        };
+        let mut policies = report.files.iter().flat_map(SourceFile::policies);
+        let model = policies.next().and_then(|(_, policy)| policy.model.clone());
+        (report.findings, model)
+    }
+
+    /// What a change does to who may connect, where the cluster is known.
+    fn preview(&self, before: Option<&NetworkPolicy>, after: &NetworkPolicy) -> Option<Preview> {
+        let (index, options) = (self.snapshot?.index(), &self.config.preview);
+        options.enabled.then(|| Preview::of(before, after, index, options.pairs as usize))
     }
 
     /// Whether a namespace has some labels; of an unknown one only the name is known.

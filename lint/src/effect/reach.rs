@@ -31,7 +31,7 @@ pub(super) fn reach(
     index: &Index<'_>,
     pairs: &mut usize,
 ) -> Option<Reach> {
-    let mut asked = Asked { index, pods: Vec::new(), ids: HashSet::new(), world: false };
+    let mut asked = Asked::new(index);
     let selecting = before.into_iter().chain([after]);
     let own = &*after.name.namespace;
     selecting.for_each(|policy| index.pods(own, &policy.pod_selector).for_each(|pod| asked.add(pod)));
@@ -82,16 +82,20 @@ pub(super) fn reach(
 }
 
 /// The ends to ask about: first the pods that the policy selects, then those at the other end.
-struct Asked<'i, 'c> {
-    index: &'i Index<'c>,
-    pods: Vec<&'c Pod>,
+pub(super) struct Asked<'i, 'c> {
+    pub(super) index: &'i Index<'c>,
+    pub(super) pods: Vec<&'c Pod>,
     ids: HashSet<*const Pod>,
     /// Addresses outside count too.
     world: bool,
 }
 
-impl<'c> Asked<'_, 'c> {
-    fn add(&mut self, pod: &'c Pod) {
+impl<'i, 'c> Asked<'i, 'c> {
+    pub(super) fn new(index: &'i Index<'c>) -> Self {
+        Self { index, pods: Vec::new(), ids: HashSet::new(), world: false }
+    }
+
+    pub(super) fn add(&mut self, pod: &'c Pod) {
         if !pod.finished && self.ids.insert(std::ptr::from_ref(pod)) {
             self.pods.push(pod);
         }
@@ -156,7 +160,7 @@ impl<'c> Asked<'_, 'c> {
     }
 
     /// The part of the cluster that decides for them, and the policies there but one.
-    fn surroundings(&self, but: &NetworkPolicy) -> (Cluster, Vec<NetworkPolicy>) {
+    pub(super) fn surroundings(&self, but: &NetworkPolicy) -> (Cluster, Vec<NetworkPolicy>) {
         let all = self.index.cluster();
         let mut part =
             Cluster { pods: self.pods.iter().map(|pod| (*pod).clone()).collect(), ..Cluster::default() };

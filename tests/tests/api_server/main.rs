@@ -6,4 +6,5 @@ mod lint;
 mod load;
 mod manifests;
 mod namespaces;
+mod validate;
 mod webhook;

@@ -10,12 +10,15 @@ use kube::Client;
 use tokio::task::JoinSet;
 
 use super::serve::positive;
+use crate::audit;
 use crate::cluster::Watch;
 use crate::config::{self, Config};
+use crate::duration;
 use crate::server::App;
 use crate::validate::Validator;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Policies")]
 pub(super) struct Validation {
     /// What findings do, and what the API server doesn't show of the cluster; read again when it changes.
     #[arg(long, value_name = "FILE")]
@@ -26,6 +29,9 @@ pub(super) struct Validation {
     /// Be ready before the cluster is known; until then each policy is looked at alone.
     #[arg(long)]
     ready_without_cluster: bool,
+    /// Check the policies that are already there this often; 0s never.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration::parse)]
+    audit_interval: Duration,
 }
 
 impl Validation {
@@ -49,7 +55,10 @@ impl Validation {
             tasks.spawn(config::keep_fresh(file, Arc::clone(app), self.config_refresh));
         }
         if let Some((watch, client)) = app.validator.watch().cloned().zip(client.cloned()) {
-            tasks.spawn(watch.run(client));
+            tasks.spawn(watch.run(client.clone()));
+            if !self.audit_interval.is_zero() {
+                tasks.spawn(audit::keep_auditing(Arc::clone(app), client, self.audit_interval));
+            }
         }
         tasks
     }

@@ -103,6 +103,7 @@ fn log(request: &Request<'_>, response: &Response) {
         allowed = response.is_allowed(),
         patched = response.has_patch(),
         warnings = response.warnings().len(),
+        effect = response.audit("effect"),
         reason = response.message(),
         "decided"
     );

@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::outcome::{Endpoint, Outcome};
+use crate::audit::Summary;
 use crate::cluster::{State, Watch};
+use crate::config::Effect;
 use crate::validate::Kind;
 
 /// Upper bounds of the duration's buckets, in seconds.
@@ -21,6 +23,7 @@ pub(crate) struct Metrics {
     findings: Mutex<BTreeMap<&'static str, u64>>,
     verdicts: [AtomicU64; Kind::ALL.len()],
     configurations: [AtomicU64; 2],
+    audit: Mutex<Option<Summary>>,
     certificates: AtomicU64,
     refused_certificates: AtomicU64,
     authority_end: AtomicI64,
@@ -75,6 +78,11 @@ impl Metrics {
     /// A new configuration came, and was taken or refused.
     pub(crate) fn configured(&self, taken: bool) {
         self.configurations[usize::from(taken)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The last audit.
+    pub(crate) fn audited(&self, summary: Summary) {
+        *self.audit.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
     }
 
     pub(crate) fn certificate_changed(&self) {
@@ -152,6 +160,9 @@ impl Metrics {
         if let Some(watch) = watch {
             cluster(watch, &mut page);
         }
+        if let Some(summary) = &*self.audit.lock().unwrap_or_else(PoisonError::into_inner) {
+            audit(summary, &mut page);
+        }
         page.metric(
             "certificate_not_after_seconds",
             "gauge",
@@ -199,6 +210,28 @@ impl Metrics {
         page.sample("ready", "", u8::from(ready));
         page.0
     }
+}
+
+/// What the last audit came to.
+fn audit(summary: &Summary, page: &mut Page) {
+    page.metric("audit_policies", "gauge", "Policies of the cluster at the last audit.");
+    page.sample("audit_policies", "", summary.policies);
+    page.metric("audit_refused", "gauge", "Those that would be refused if they were created now.");
+    page.sample("audit_refused", "", summary.refused);
+    page.metric("audit_findings", "gauge", "Findings at the last audit, by rule and effect.");
+    for ((code, effect), count) in &summary.findings {
+        let effect = match effect {
+            Effect::Off => "off",
+            Effect::Audit => "audit",
+            Effect::Warn => "warn",
+            Effect::Deny => "deny",
+        };
+        page.sample("audit_findings", &format!("code=\"{code}\",effect=\"{effect}\""), count);
+    }
+    page.metric("audit_seconds", "gauge", "How long the last audit took.");
+    page.sample("audit_seconds", "", summary.took.as_secs_f64());
+    page.metric("audit_time_seconds", "gauge", "When the last audit ended, in seconds since 1970.");
+    page.sample("audit_time_seconds", "", summary.at);
 }
 
 /// What is known of the cluster.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use netpol_lint::Finding;
+use netpol_lint::effect::Preview;
 use serde_json::Value;
 
 use super::Object;
@@ -38,7 +39,12 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     /// New errors refuse what changes; what doesn't refuse warns, or is only noted; what was only written never refuses.
-    pub(super) fn verdict(&self, findings: &Findings<'_>) -> Verdict {
+    /// The effect of a change is told when it is let in.
+    pub(super) fn verdict(
+        &self,
+        findings: &Findings<'_>,
+        preview: impl FnOnce() -> Option<Preview>,
+    ) -> Verdict {
         let Findings { stored, before, written, changes } = *findings;
         let new = are_new(stored, before);
         let (mut refusing, mut warning, mut noted) = (Vec::new(), Vec::new(), Vec::new());
@@ -94,7 +100,14 @@ impl Judge<'_> {
             }
         }
         let let_in = if kind == Kind::BrokenGlass { &refusing[..] } else { &[] };
-        let warnings = first.into_iter().chain(let_in.iter().chain(&warning).map(|finding| line(finding)));
+        let effect = if response.is_allowed() { preview() } else { None };
+        let effect: Vec<_> = effect.iter().flat_map(Preview::sentences).collect();
+        if !effect.is_empty() {
+            response = response.with_audit("effect", one_line(&effect.join("; ")));
+        }
+        let effect = effect.into_iter().map(|sentence| format!("effect: {sentence}"));
+        let warnings =
+            first.into_iter().chain(effect).chain(let_in.iter().chain(&warning).map(|finding| line(finding)));
         let written = written.iter().map(|finding| format!("{} (in the manifest as applied)", line(finding)));
         response = response.with_warnings(warnings.chain(written));
         if !unenforceable.is_empty() {

@@ -6,30 +6,60 @@ mod corpus;
 mod lint;
 mod memory;
 mod sample;
+mod webhook;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-/// Measures the linter against plain text searches of the same files, and against other linters where they are installed.
+/// Measures what can be compared with something that everybody knows.
 #[derive(Parser)]
 struct Arguments {
-    /// The netpol-lint binary to measure.
-    #[arg(long, value_name = "FILE")]
-    netpol_lint: PathBuf,
-    /// Number of policy files.
-    #[arg(long, default_value_t = 2000)]
-    files: usize,
-    /// Number of applications in the repository, with ten files each.
-    #[arg(long, default_value_t = 900)]
-    apps: usize,
-    /// Measured runs of each command.
-    #[arg(long, default_value_t = 31)]
-    runs: usize,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The linter against plain text searches of the same files, and against other linters where they are installed.
+    Lint {
+        /// The netpol-lint binary to measure.
+        #[arg(long, value_name = "FILE")]
+        netpol_lint: PathBuf,
+        /// Number of policy files.
+        #[arg(long, default_value_t = 2000)]
+        files: usize,
+        /// Number of applications in the repository, with ten files each.
+        #[arg(long, default_value_t = 900)]
+        apps: usize,
+        /// Measured runs of each command.
+        #[arg(long, default_value_t = 31)]
+        runs: usize,
+    },
+    /// The admission webhook beside a large cluster, against a server that sends the body back. Needs an API server.
+    Webhook {
+        /// Number of pods of the cluster.
+        #[arg(long, default_value_t = 10_000)]
+        pods: usize,
+        /// Number of its policies.
+        #[arg(long, default_value_t = 1000)]
+        policies: usize,
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 8)]
+        seconds: u64,
+    },
+    /// The server that sends the body back.
+    #[command(hide = true)]
+    Echo,
 }
 
 fn main() -> Result<()> {
-    let Arguments { netpol_lint, files, apps, runs } = Arguments::parse();
-    lint::Plan { netpol_lint: &netpol_lint, files, apps, runs }.run()
+    match Arguments::parse().what {
+        What::Lint { netpol_lint, files, apps, runs } => {
+            lint::Plan { netpol_lint: &netpol_lint, files, apps, runs }.run()
+        }
+        What::Webhook { pods, policies, seconds } => webhook::Plan { pods, policies, seconds }.run(),
+        What::Echo => webhook::echo(),
+    }
 }

@@ -1,0 +1,150 @@
+//! A cluster of many pods and policies in a real API server.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Client};
+use netpol_tests::apiserver::{ApiServer, block_on};
+use serde_json::{Value, json};
+
+/// How much there is, in a hundred namespaces.
+pub(crate) struct Cluster {
+    pub(crate) pods: usize,
+    pub(crate) policies: usize,
+}
+
+const NAMESPACES: usize = 100;
+
+/// Requests at once while it is filled.
+const WRITERS: usize = 16;
+
+/// The name of a namespace by its number.
+pub(crate) fn namespace(number: usize) -> String {
+    format!("team-{:02}", number % NAMESPACES)
+}
+
+impl Cluster {
+    /// Writes all of it.
+    pub(crate) fn create(&self, server: &ApiServer) -> Result<()> {
+        let client = server.client()?;
+        block_on(async {
+            for number in 0..NAMESPACES {
+                let name = namespace(number);
+                let object =
+                    json!({"metadata": {"name": name, "labels": {"team": format!("team-{}", number % 20)}}});
+                Api::<Namespace>::all(client.clone())
+                    .create(&PostParams::default(), &serde_json::from_value(object)?)
+                    .await?;
+            }
+            let (next, count) = (Arc::new(AtomicUsize::new(0)), self.pods + self.policies);
+            let pods = self.pods;
+            let writers = (0..WRITERS).map(|_| {
+                let (client, next) = (client.clone(), Arc::clone(&next));
+                tokio::spawn(async move {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= count {
+                            return Ok::<_, anyhow::Error>(());
+                        }
+                        write(&client, number, pods).await?;
+                    }
+                })
+            });
+            for writer in writers.collect::<Vec<_>>() {
+                writer.await??;
+            }
+            Ok(())
+        })
+    }
+
+    /// The review of a policy between two applications that are there.
+    pub(crate) fn review(&self) -> String {
+        let mut policy = policy("typical", 3, self.pods);
+        policy["metadata"]["namespace"] = json!(namespace(3));
+        let kind = json!({"group": "networking.k8s.io", "version": "v1", "kind": "NetworkPolicy"});
+        let resource = json!({"group": "networking.k8s.io", "version": "v1", "resource": "networkpolicies"});
+        json!({
+            "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+            "request": {
+                "uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "kind": kind, "resource": resource,
+                "requestKind": kind, "requestResource": resource, "name": "typical", "namespace": namespace(3),
+                "operation": "CREATE", "userInfo": {"username": "alice", "groups": ["system:authenticated"]},
+                "object": policy, "oldObject": null, "dryRun": false,
+                "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+            },
+        })
+        .to_string()
+    }
+
+    /// Creates a policy and deletes it again; how long the creation took.
+    pub(crate) async fn write(&self, server: &ApiServer, namespace: &str, run: usize) -> Result<Duration> {
+        let name = format!("written-{run}");
+        let number: usize = namespace.trim_start_matches("team-").parse()?;
+        let api = Api::<NetworkPolicy>::namespaced(server.client()?, namespace);
+        let object = serde_json::from_value(policy(&name, number, self.pods))?;
+        // The connection is there already when the time begins.
+        let _ = api.get_opt(&name).await?;
+        let start = Instant::now();
+        api.create(&PostParams::default(), &object).await?;
+        let time = start.elapsed();
+        api.delete(&name, &DeleteParams::default()).await?;
+        Ok(time)
+    }
+}
+
+async fn write(client: &Client, number: usize, pods: usize) -> Result<()> {
+    let parameters = PostParams::default();
+    if let Some(number) = number.checked_sub(pods) {
+        let object = policy(&format!("policy-{number}"), number, pods);
+        let api = Api::<NetworkPolicy>::namespaced(client.clone(), &namespace(number));
+        api.create(&parameters, &serde_json::from_value(object)?).await?;
+    } else {
+        let app = app(number / NAMESPACES);
+        let object = json!({
+            "metadata": {"name": format!("{app}-{number}"), "labels": {"app": app, "tier": "back", "pod-template-hash": "5d4f8c7b9"}},
+            "spec": {"containers": [{"name": "main", "image": "example.com/app", "ports": [{"name": "http", "containerPort": 8080}]}]},
+        });
+        let api = Api::<Pod>::namespaced(client.clone(), &namespace(number));
+        api.create(&parameters, &serde_json::from_value(object)?).await?;
+    }
+    Ok(())
+}
+
+/// Ten applications in each namespace, with as many pods each.
+fn app(number: usize) -> String {
+    format!("app-{}", number % 10)
+}
+
+/// One application of a namespace is reached by another one, and by one of the next namespace; it asks for names.
+fn policy(name: &str, number: usize, _pods: usize) -> Value {
+    let (this, other, next) = (app(number / NAMESPACES), app(number / NAMESPACES + 1), namespace(number + 1));
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": this}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{
+                "from": [
+                    {"podSelector": {"matchLabels": {"app": other}}},
+                    {
+                        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": next}},
+                        "podSelector": {"matchLabels": {"app": other}},
+                    },
+                ],
+                "ports": [{"protocol": "TCP", "port": 8080}],
+            }],
+            "egress": [
+                {"to": [{"podSelector": {"matchLabels": {"app": other}}}], "ports": [{"protocol": "TCP", "port": 8080}]},
+                {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+                 "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}]},
+            ],
+        },
+    })
+}

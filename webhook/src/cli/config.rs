@@ -1,0 +1,34 @@
+//! `netpol-webhook config`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Subcommand;
+
+use crate::config::{self, Config};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Say whether a configuration can be used; exit 1 if not.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print the JSON schema of the configuration, for editors.
+    Schema,
+}
+
+impl ConfigCommand {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Check { file } => {
+                Config::read(&file)
+                    .with_context(|| format!("the configuration {} doesn't do", file.display()))?;
+                println!("{} can be used", file.display());
+            }
+            Self::Schema => println!("{:#}", config::schema()),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
