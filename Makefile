@@ -63,7 +63,7 @@ site: ## The documentation as a site: target/site/index.html
 	@command -v mdbook >/dev/null || cargo install -q mdbook --version 0.5.4 --locked --no-default-features --features search
 	mdbook build docs
 
-fuzz: ## Hostile input to the reader, the fixer and the configuration; FUZZ_SECONDS=60 each
+fuzz: ## Hostile input to the reader, the fixer, the configuration and the webhook; FUZZ_SECONDS=60 each
 	scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
 clean: ## Remove what was built

@@ -3,6 +3,7 @@
 mod agreement;
 mod certificates;
 mod ending;
+mod hostile;
 mod limits;
 mod manifests;
 mod mutate;
