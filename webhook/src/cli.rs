@@ -1,7 +1,7 @@
 //! The command `netpol-webhook`.
 
-mod certificate;
 mod audit;
+mod certificate;
 mod certs;
 mod config;
 mod connect;

@@ -9,3 +9,18 @@ use super::Options;
 pub fn schema() -> Value {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Options>().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_in_the_documentation_is_up_to_date() {
+        let written = include_str!("../../../docs/netpol-webhook.schema.json");
+        assert_eq!(
+            written,
+            format!("{:#}\n", schema()),
+            "netpol-webhook config schema > docs/netpol-webhook.schema.json"
+        );
+    }
+}

@@ -106,7 +106,7 @@ async fn write(client: &Client, number: usize, pods: usize) -> Result<()> {
     } else {
         let app = app(number / NAMESPACES);
         let object = json!({
-            "metadata": {"name": format!("{app}-{number}"), "labels": {"app": app, "tier": "back", "pod-template-hash": "5d4f8c7b9"}},
+            "metadata": {"name": format!("{app}-5d4f8c7b9-{number}"), "labels": {"app": app, "tier": "back", "pod-template-hash": "5d4f8c7b9"}},
             "spec": {"containers": [{"name": "main", "image": "example.com/app", "ports": [{"name": "http", "containerPort": 8080}]}]},
         });
         let api = Api::<Pod>::namespaced(client.clone(), &namespace(number));
