@@ -42,8 +42,10 @@ namespaces:
   - {selector: {matchLabels: {stage: test}}, effects: {rules-not-in-policy-types: audit}}
   - {names: [eff-off-*], effects: {NP1: off}}
 ";
-    let labels =
-        format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {audit}, labels: {{stage: test}}}}}}");
+    let labels = format!(
+        "{{apiVersion: v1, kind: Namespace, metadata: {{name: {}, labels: {{stage: test}}}}}}",
+        audit.name()
+    );
     server.apply("", &labels).unwrap();
     let validating = Validating::start(server, config, &[]);
     let webhook = &validating.webhook;
@@ -57,8 +59,13 @@ namespaces:
         webhook.log(|line| line["message"] == "decided" && line["namespace"] == namespace).unwrap()
     };
     for (namespace, warnings) in [(&warn, true), (&audit, false), (&off, false)] {
-        assert_eq!(refusal(server, namespace.name(), &policy(BAD, "")), None, "{namespace}");
-        assert_eq!(decided(namespace.name())["warnings"].as_u64() > Some(0), warnings, "{namespace}");
+        assert_eq!(refusal(server, namespace.name(), &policy(BAD, "")), None, "{}", namespace.name());
+        assert_eq!(
+            decided(namespace.name())["warnings"].as_u64() > Some(0),
+            warnings,
+            "{}",
+            namespace.name()
+        );
     }
 
     // A new file counts from then on; one that can't be used doesn't.

@@ -97,7 +97,7 @@ fn every_rule_refuses_and_its_repaired_form_is_accepted() {
     let mut wrong = Vec::new();
     for (case, [own, other]) in cases.iter().zip(&namespaces) {
         let text = |value: &Value| {
-            value.to_string().replace("\"NS\"", &format!("\"{own}\"")).replace("OTHER", other.name())
+            value.to_string().replace("\"NS\"", &format!("\"{}\"", own.name())).replace("OTHER", other.name())
         };
         let own = own.name();
         let apply = |objects: &Value| {
