@@ -1,9 +1,11 @@
 //! The webhook under test, as a process on loopback that a real API server asks.
 
+use std::fmt;
 use std::fs;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,11 +28,12 @@ const MUTATING: &str = include_str!("../../manifests/base/mutatingwebhookconfigu
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A webhook that listens on loopback; it is killed when this is dropped, and when this process ends in whatever way.
-#[derive(Debug)]
 pub struct Webhook {
     process: Process,
     directory: TempDir,
     port: u16,
+    /// Asks it.
+    client: OnceLock<Client>,
 }
 
 impl Webhook {
@@ -64,7 +67,7 @@ impl Webhook {
             .stdout(log.try_clone()?)
             .stderr(log);
         let process = Process::spawn(command, || Ok(())).context("starting netpol-webhook")?;
-        let mut webhook = Self { process, directory, port: 0 };
+        let mut webhook = Self { process, directory, port: 0, client: OnceLock::new() };
         let line = webhook.log(|line| line["message"] == "listening")?;
         let address = line["address"].as_str().context("it says where it listens")?;
         webhook.port = address.rsplit(':').next().unwrap_or_default().parse()?;
@@ -133,12 +136,28 @@ impl Webhook {
     /// # Errors
     /// When it doesn't answer, or not with success.
     pub fn get(&self, path: &str) -> Result<String> {
-        let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse()?);
-        config.root_cert = Some(vec![der(&self.ca()?)?]);
-        block_on(async {
-            let client = Client::try_from(config)?;
-            Ok(client.request_text(http::Request::get(path).body(Vec::new())?).await?)
-        })
+        self.ask(http::Request::get(path).body(Vec::new())?)
+    }
+
+    /// What it answers to a review.
+    ///
+    /// # Errors
+    /// When it doesn't answer, or not with success.
+    pub fn post(&self, path: &str, review: &Value) -> Result<Value> {
+        let request = http::Request::post(path).header("content-type", "application/json");
+        Ok(serde_json::from_str(&self.ask(request.body(review.to_string().into_bytes())?)?)?)
+    }
+
+    fn ask(&self, request: http::Request<Vec<u8>>) -> Result<String> {
+        if self.client.get().is_none() {
+            let mut config = Config::new(format!("https://127.0.0.1:{}", self.port).parse()?);
+            config.root_cert = Some(vec![der(&self.ca()?)?]);
+            let client = block_on(async { Client::try_from(config) })?;
+            // Whoever was first: they are all the same.
+            let _ = self.client.set(client);
+        }
+        let client = self.client.get().context("it was set")?;
+        Ok(block_on(client.request_text(request))?)
     }
 
     /// A number from its metrics page; `name` is without the common prefix, and with the labels if there are any.
@@ -168,6 +187,12 @@ impl Webhook {
     /// When it has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal)
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").field("process", &self.process).field("port", &self.port).finish()
     }
 }
 

@@ -1,5 +1,6 @@
-//! Isolated namespaces on a real API server: the label, its policies, the leader.
+//! Isolated namespaces on a real API server: the label, its policies, the leader; with a webhook and without.
 
+mod admission;
 mod burst;
 mod follows;
 mod labels;

@@ -114,12 +114,6 @@ pub static RULES: &[CelRule] = &[
         complete: true,
     },
     CelRule {
-        code: "NP305",
-        of: Where::Cidr,
-        cel: "isCIDR(c) && cidr(c) != cidr(c).masked()",
-        complete: true,
-    },
-    CelRule {
         code: "NP306",
         of: Where::Cidr,
         // Forms that CEL doesn't read, of IPv4 in IPv6 or with leading zeros, are none of the usual ones.

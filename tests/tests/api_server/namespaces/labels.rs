@@ -11,8 +11,12 @@ use super::world::{LABEL, World, eventually};
 
 const LABEL_EXISTING: &str = include_str!("../../../../manifests/components/label-existing/rbac.yaml");
 
+/// Which namespaces are to be labelled, in these tests.
+pub(super) const FLAGS: [&str; 3] =
+    ["--own-namespace=own", "--default-deny=ingress", "--default-deny-selector=team in (shop,bank)"];
+
 /// The label that a namespace gets, without creating it.
-fn dry(world: &World, metadata: Value) -> Option<String> {
+pub(super) fn dry(world: &World, metadata: Value) -> Option<String> {
     let namespace = serde_json::from_value(json!({"metadata": metadata})).unwrap();
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
     let created = block_on(Api::<Namespace>::all(world.client()).create(&parameters, &namespace));
@@ -26,17 +30,8 @@ pub(super) fn wait_until_asked(world: &World, mut metadata: Value) {
     assert!(asked.is_some(), "the webhook is never asked");
 }
 
-#[test]
-fn each_namespace_gets_the_label_that_is_due() {
-    let Some(world) = World::enter("each_namespace_gets_the_label_that_is_due") else { return };
-    let arguments =
-        ["--own-namespace=own", "--default-deny=ingress", "--default-deny-selector=team in (shop,bank)"];
-    let webhook =
-        Webhook::start(&world.kubeconfig, &[&arguments[..], &["--drain-time=0s"]].concat()).unwrap();
-    let ours = json!({"key": "labels-test", "operator": "DoesNotExist"});
-    let registration = register(world.server, webhook.port(), &webhook.ca().unwrap(), &ours, None).unwrap();
-    wait_until_asked(&world, json!({"labels": {"team": "shop"}}));
-
+/// New namespaces; for the flags of the tests here.
+pub(super) fn creations(world: &World) {
     let asks = |value: &str| json!({LABEL: value});
     let team = |name: &str| json!({"team": name});
     for (name, labels, annotations, expected) in [
@@ -51,27 +46,20 @@ fn each_namespace_gets_the_label_that_is_due() {
         ("hook-to-come", team("shop"), json!({}), Some("ingress")),
     ] {
         let metadata = json!({"name": name, "labels": labels, "annotations": annotations});
-        assert_eq!(dry(&world, metadata.clone()).as_deref(), expected, "{metadata}");
+        assert_eq!(dry(world, metadata.clone()).as_deref(), expected, "{metadata}");
     }
+}
 
-    // A namespace that the API server will call into, known from the cluster itself.
-    let hook = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: to-come}\n\
-                webhooks: [{name: to-come.example.com, sideEffects: None, admissionReviewVersions: [v1], failurePolicy: Ignore, \
-                clientConfig: {service: {namespace: hook-to-come, name: hook}}, rules: []}]\n";
-    world.server.apply("", hook).unwrap();
-    let to_come = || dry(&world, json!({"name": "hook-to-come", "labels": team("shop")}));
-    assert!(eventually(|| to_come().is_none().then_some(())).is_some(), "it is exempt");
-    world.server.delete("", hook).unwrap();
-    assert!(eventually(|| to_come()).is_some(), "it isn't any more");
-
-    // What exists: its author's change counts, and is never turned round.
+/// A namespace that is there, and changes: its author's change counts, and is never turned round.
+pub(super) fn changes(world: &World) {
+    let asks = |value: &str| json!({LABEL: value});
     let name = world.namespace("later", json!({}));
     let change = |patch: Value| {
         world.change(&name, json!({"metadata": patch})).unwrap().metadata.labels.unwrap().remove(LABEL)
     };
     for (patch, expected) in [
         (json!({"labels": {"a": "b"}}), None),
-        (json!({"labels": team("shop")}), Some("ingress")),
+        (json!({"labels": {"team": "shop"}}), Some("ingress")),
         (json!({"labels": {LABEL: null}}), None),
         (json!({"labels": {"a": "c"}}), None),
         (json!({"annotations": asks("egress")}), Some("egress")),
@@ -82,6 +70,29 @@ fn each_namespace_gets_the_label_that_is_due() {
     ] {
         assert_eq!(change(patch.clone()).as_deref(), expected, "{patch}");
     }
+}
+
+#[test]
+fn each_namespace_gets_the_label_that_is_due() {
+    let Some(world) = World::enter("each_namespace_gets_the_label_that_is_due") else { return };
+    let webhook = Webhook::start(&world.kubeconfig, &[&FLAGS[..], &["--drain-time=0s"]].concat()).unwrap();
+    let ours = json!({"key": "labels-test", "operator": "DoesNotExist"});
+    let registration = register(world.server, webhook.port(), &webhook.ca().unwrap(), &ours, None).unwrap();
+    wait_until_asked(&world, json!({"labels": {"team": "shop"}}));
+
+    creations(&world);
+
+    // A namespace that the API server will call into, known from the cluster itself.
+    let hook = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: to-come}\n\
+                webhooks: [{name: to-come.example.com, sideEffects: None, admissionReviewVersions: [v1], failurePolicy: Ignore, \
+                clientConfig: {service: {namespace: hook-to-come, name: hook}}, rules: []}]\n";
+    world.server.apply("", hook).unwrap();
+    let to_come = || dry(&world, json!({"name": "hook-to-come", "labels": {"team": "shop"}}));
+    assert!(eventually(|| to_come().is_none().then_some(())).is_some(), "it is exempt");
+    world.server.delete("", hook).unwrap();
+    assert!(eventually(|| to_come()).is_some(), "it isn't any more");
+
+    changes(&world);
     drop(registration);
     assert!(webhook.stop().unwrap().success());
 }

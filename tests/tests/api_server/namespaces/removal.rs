@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::world::{LABEL, World, change, eventually};
 
 /// May change namespaces, and nothing more; and who has the right beside it.
-const USERS: &str = "
+pub(super) const USERS: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: change-namespaces}
@@ -32,7 +32,7 @@ subjects: [{kind: User, name: guardian, apiGroup: rbac.authorization.k8s.io}]
 ";
 
 /// A tenant that holds every right inside the namespace.
-const TENANT: &str = "
+pub(super) const TENANT: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: tenant}
@@ -49,7 +49,7 @@ fn label(world: &World, name: &str) -> Option<String> {
 }
 
 /// Waits until the API server asks before it lets the label go.
-fn wait_until_guarded(user: &Client, name: &str) {
+pub(super) fn wait_until_guarded(user: &Client, name: &str) {
     let refused = eventually(|| {
         let dry = kube::api::PatchParams { dry_run: true, ..Default::default() };
         let api = kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(user.clone());
@@ -57,7 +57,42 @@ fn wait_until_guarded(user: &Client, name: &str) {
         netpol_tests::apiserver::block_on(api.patch(name, &dry, &patch)).err()
     });
     let message = refused.expect("it is asked").to_string();
-    assert!(message.contains("isolation.netpol.dev") && message.contains("remove-isolation"), "{message}");
+    assert!(message.contains("remove-isolation"), "{message}");
+}
+
+/// Changes by somebody without the right and by somebody with it; `said` is in every refusal.
+pub(super) fn changes(world: &World, name: &str, tenant: &Client, guardian: &Client, said: &str) {
+    let annotated = |value: &str| json!({"metadata": {"annotations": {LABEL: value}}});
+    for (patch, fine) in [
+        (labelled(None), false),
+        (labelled(Some("none")), false),
+        (labelled(Some("")), false),
+        (labelled(Some("ingress")), false),
+        (annotated("none"), false),
+        (annotated("egress"), false),
+        (json!({"metadata": {"labels": null}}), false),
+        (labelled(Some("isolate")), true),
+        (labelled(Some("all")), true),
+        (json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"a": "b"}}}), true),
+    ] {
+        let changed = change(tenant, name, patch.clone());
+        assert_eq!(changed.is_ok(), fine, "{patch}: {changed:?}");
+        if let Err(kube::Error::Api(status)) = changed {
+            assert_eq!((status.code, status.reason.as_str()), (403, "Forbidden"), "{status:?}");
+            let text = format!("{} {:?}", status.message, status.details);
+            assert!(text.contains(said), "{text}");
+            assert_eq!(label(world, name).as_deref(), Some("all"), "{patch}");
+        }
+    }
+    for mode in [Some("ingress"), Some("all"), None] {
+        change(guardian, name, labelled(mode)).unwrap();
+        assert_eq!(label(world, name).as_deref(), mode);
+    }
+    // The annotation brings it back, and takes it away for who has the right.
+    change(tenant, name, annotated("egress")).unwrap();
+    assert_eq!(label(world, name).as_deref(), Some("egress"));
+    change(guardian, name, annotated("none")).unwrap();
+    assert_eq!(label(world, name).as_deref(), Some("none"));
 }
 
 #[test]
@@ -73,37 +108,7 @@ fn to_remove_isolation_takes_a_right() {
     let guardian = world.server.client_as("guardian", &["changers"]).unwrap();
     wait_until_guarded(&tenant, &name);
 
-    let annotated = |value: &str| json!({"metadata": {"annotations": {LABEL: value}}});
-    for (patch, fine) in [
-        (labelled(None), false),
-        (labelled(Some("none")), false),
-        (labelled(Some("")), false),
-        (labelled(Some("ingress")), false),
-        (annotated("none"), false),
-        (annotated("egress"), false),
-        (json!({"metadata": {"labels": null}}), false),
-        (labelled(Some("isolate")), true),
-        (labelled(Some("all")), true),
-        (json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"a": "b"}}}), true),
-    ] {
-        let changed = change(&tenant, &name, patch.clone());
-        assert_eq!(changed.is_ok(), fine, "{patch}: {changed:?}");
-        if let Err(kube::Error::Api(status)) = changed {
-            assert_eq!((status.code, status.reason.as_str()), (403, "Forbidden"), "{status:?}");
-            let cause = &status.details.unwrap().causes[0];
-            assert_eq!(cause.reason, "IsolationRemoval");
-            assert_eq!(label(&world, &name).as_deref(), Some("all"), "{patch}");
-        }
-    }
-    for mode in [Some("ingress"), Some("all"), None] {
-        change(&guardian, &name, labelled(mode)).unwrap();
-        assert_eq!(label(&world, &name).as_deref(), mode);
-    }
-    // The annotation brings it back, and takes it away for who has the right.
-    change(&tenant, &name, annotated("egress")).unwrap();
-    assert_eq!(label(&world, &name).as_deref(), Some("egress"));
-    change(&guardian, &name, annotated("none")).unwrap();
-    assert_eq!(label(&world, &name).as_deref(), Some("none"));
+    changes(&world, &name, &tenant, &guardian, "IsolationRemoval");
 
     // While nobody answers: the label can't go, all else goes on.
     change(&tenant, &name, labelled(Some("all"))).unwrap();
