@@ -24,7 +24,9 @@ fn block(value: &Value, indent: usize, text: &mut String) {
     match value {
         Value::Object(fields) => {
             let first = FIRST.iter().filter_map(|name| fields.get_key_value(*name));
-            let rest = fields.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()));
+            let mut rest: Vec<_> =
+                fields.iter().filter(|(name, _)| !FIRST.contains(&name.as_str())).collect();
+            rest.sort_by_key(|(name, _)| *name);
             for (name, value) in first.chain(rest) {
                 let _ = write!(text, "{:indent$}{name}:", "");
                 after(value, indent, text);
@@ -106,7 +108,7 @@ mod tests {
         let text = to_yaml(&[object]);
         assert_eq!(
             text,
-            "apiVersion: g/v1\nkind: K\nspec:\n  a: \"it's: \\\"so\\\" #1\"\n  b:\n    - name: n\n      x: 1\n    - \"no\"\n    \
+            "apiVersion: g/v1\nkind: K\nspec:\n  a: \"it's: \\\"so\\\" #1\"\n  b:\n    - name: \"n\"\n      x: 1\n    - \"no\"\n    \
              - []\n    - {}\n    -\n      -\n        - 1\n        - 2\n  v: v1\n"
         );
         assert!(syntax::read(&text).errors.is_empty());
