@@ -127,8 +127,9 @@ impl Managed {
     /// [`Error::NoNames`] when [`Options::names`] is empty.
     pub fn new(client: &Client, options: Options) -> Result<Self, Error> {
         let signer = Signer::new(options.names.clone())?;
-        let store = Store::new(client, &options);
-        let publisher = Publisher::new(client, &options);
+        let manager = &options.field_manager;
+        let store = Store::new(client, &options.namespace, &options.secret, manager);
+        let publisher = Publisher::new(client, &options.configurations, manager);
         Ok(Self { options, store, publisher, signer, last: None })
     }
 
@@ -259,6 +260,34 @@ impl Managed {
         }
         Ok(None)
     }
+}
+
+/// What there is at the moment; see [`status`].
+#[derive(Debug)]
+pub struct Status {
+    /// What the Secret holds; nothing if there is none.
+    pub rotation: Option<Rotation>,
+    /// Kind and name of each configuration that exists, and whether all its webhooks trust what the Secret says.
+    pub configurations: Vec<(String, bool)>,
+}
+
+/// Looks at a Secret and at configurations, and changes nothing.
+///
+/// # Errors
+/// When they can't be read, and when the Secret is unusable or belongs to something else.
+pub async fn status(
+    client: &Client,
+    namespace: &str,
+    secret: &str,
+    configurations: &[String],
+) -> Result<Status, ManagedError> {
+    let stored = Store::new(client, namespace, secret, "").read().await?;
+    let rotation = stored.map(|stored| Rotation::read(stored.entries(), SystemTime::now())).transpose()?;
+    let bundle = rotation.as_ref().map(Rotation::bundle).unwrap_or_default();
+    let configurations = Publisher::new(client, configurations, "").read().await?;
+    let held =
+        configurations.iter().map(|configuration| (configuration.title(), configuration.holds(&bundle)));
+    Ok(Status { configurations: held.collect(), rotation })
 }
 
 /// Somewhat more, so that replicas that started together don't stay together.

@@ -55,6 +55,11 @@ impl Validity {
         }
     }
 
+    /// A moment as these are written: RFC 3339 in UTC, to the second.
+    pub fn rfc3339(moment: SystemTime) -> String {
+        rfc3339(moment)
+    }
+
     /// Refuses a span that does not contain `now`.
     pub(crate) fn check(self, part: Part, now: SystemTime) -> Result<(), Error> {
         if now < self.not_before {

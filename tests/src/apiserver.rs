@@ -79,7 +79,19 @@ impl ApiServer {
         if let Some(kubeconfig) = given() {
             return Ok(Self { kubeconfig, own: None });
         }
-        Self::of(&Arc::new(Etcd::start()?))
+        Self::of(&Arc::new(Etcd::start()?), &[])
+    }
+
+    /// Starts an etcd and an API server with further arguments; files that these name belong into the directory that is given,
+    /// and go with it.
+    ///
+    /// # Errors
+    /// When they are missing or don't become ready; and with `NETPOL_TEST_KUBECONFIG`.
+    pub fn start_with(arguments: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
+        ensure!(given().is_none(), "a given cluster can't be told how to run");
+        let etcd = Arc::new(Etcd::start()?);
+        let arguments = arguments(etcd.directory.path())?;
+        Self::of(&etcd, &arguments)
     }
 
     /// Another API server on the same etcd: what is written to one can be read from the other.
@@ -87,11 +99,11 @@ impl ApiServer {
     /// # Errors
     /// When it doesn't become ready, or when this one isn't ours.
     pub fn another(&self) -> Result<Self> {
-        Self::of(&self.own()?.etcd)
+        Self::of(&self.own()?.etcd, &[])
     }
 
-    fn of(etcd: &Arc<Etcd>) -> Result<Self> {
-        let server = Server::start(etcd)?;
+    fn of(etcd: &Arc<Etcd>, arguments: &[String]) -> Result<Self> {
+        let server = Server::start(etcd, arguments)?;
         let kubeconfig = server.kubeconfig().to_owned();
         Ok(Self { kubeconfig, own: Some(Own { server, etcd: etcd.clone() }) })
     }

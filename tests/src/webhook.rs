@@ -172,6 +172,18 @@ impl Webhook {
         Ok(value.with_context(|| format!("no metric {name}"))?.parse()?)
     }
 
+    /// The most memory that it has held up to now, in bytes (`VmHWM`).
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let pid = self.process.pid().as_raw_nonzero();
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")).context("VmHWM")?;
+        Ok(kibibytes.trim().parse::<u64>()? * 1024)
+    }
+
     /// Asks it to end, and waits for it.
     ///
     /// # Errors

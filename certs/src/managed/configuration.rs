@@ -9,7 +9,6 @@ use kube::{Api, Client};
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
-use super::Options;
 use super::error::{ManagedError, code, detail};
 use crate::bundle::Bundle;
 
@@ -32,16 +31,16 @@ pub(super) struct Configuration {
 }
 
 impl Publisher {
-    pub(super) fn new(client: &Client, options: &Options) -> Self {
+    pub(super) fn new(client: &Client, names: &[String], manager: &str) -> Self {
         let kinds = [
             ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
             ApiResource::erase::<MutatingWebhookConfiguration>(&()),
         ];
         Self {
             kinds: kinds.map(|kind| (kind.clone(), Api::all_with(client.clone(), &kind))),
-            names: options.configurations.clone(),
+            names: names.to_vec(),
             // Nobody else has a reason to own this field: whoever set it before did so for the first start.
-            parameters: PatchParams::apply(&options.field_manager).force(),
+            parameters: PatchParams::apply(manager).force(),
         }
     }
 

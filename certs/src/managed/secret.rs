@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 
-use super::Options;
 use super::error::{ManagedError, code, detail};
 use crate::rotation::Rotation;
 
@@ -31,13 +30,12 @@ pub(super) struct Stored {
 }
 
 impl Store {
-    pub(super) fn new(client: &Client, options: &Options) -> Self {
-        let parameters =
-            PostParams { field_manager: Some(options.field_manager.clone()), ..PostParams::default() };
+    pub(super) fn new(client: &Client, namespace: &str, name: &str, manager: &str) -> Self {
+        let parameters = PostParams { field_manager: Some(manager.to_owned()), ..PostParams::default() };
         Self {
-            api: Api::namespaced(client.clone(), &options.namespace),
-            namespace: options.namespace.clone(),
-            name: options.secret.clone(),
+            api: Api::namespaced(client.clone(), namespace),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
             parameters,
         }
     }

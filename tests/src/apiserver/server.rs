@@ -18,11 +18,12 @@ pub(super) struct Server {
     port: u16,
     log: PathBuf,
     kubeconfig: PathBuf,
+    arguments: Vec<String>,
     process: Mutex<Option<Process>>,
 }
 
 impl Server {
-    pub(super) fn start(etcd: &Etcd) -> Result<Self> {
+    pub(super) fn start(etcd: &Etcd, arguments: &[String]) -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let mut attempts = 0;
         loop {
@@ -32,6 +33,7 @@ impl Server {
                 port,
                 log: etcd.directory.join(&format!("{name}.log")),
                 kubeconfig: etcd.directory.join(&format!("{name}.kubeconfig")),
+                arguments: arguments.to_vec(),
                 process: Mutex::new(None),
             };
             kubeconfig::write(&server.kubeconfig, port, &etcd.pki.admin)?;
@@ -92,6 +94,7 @@ impl Server {
             // No controller makes the service accounts that it wants.
             .args(["--disable-admission-plugins", "ServiceAccount"])
             .args(["--profiling=false", "--v=0"])
+            .args(&self.arguments)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

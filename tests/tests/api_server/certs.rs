@@ -29,6 +29,14 @@ const NAMESPACE: &str = include_str!("../../../manifests/base/namespace.yaml");
 const VALIDATING: &str = include_str!("../../../manifests/base/validatingwebhookconfiguration.yaml");
 const MUTATING: &str = include_str!("../../../manifests/base/mutatingwebhookconfiguration.yaml");
 
+const SHARED: [&str; 4] = [
+    "--tls-secret=netpol-system/netpol-webhook-ca",
+    "--server-name=127.0.0.1",
+    "--webhook-configuration=netpol-webhook",
+    // Its rights are those of certificates alone.
+    "--ready-without-cluster",
+];
+
 /// What the type of the Secret is.
 const SECRET_TYPE: &str = "netpol.dev/rotating-authority";
 
@@ -58,7 +66,18 @@ impl<'s> Installation<'s> {
         installation
     }
 
-    fn remove(&self) {
+    /// Gives these rights to another account, and starts a replica with them.
+    fn replica_with_rights(&self, account: &str, rights: &str) -> Webhook {
+        let rights = rights
+            .replace("name: netpol-webhook-certs", &format!("name: {account}"))
+            .replace("name: netpol-webhook\n", &format!("name: {account}\n"));
+        self.server.apply("", &rights).unwrap();
+        let user = format!("system:serviceaccount:netpol-system:{account}");
+        let kubeconfig = self.server.kubeconfig_as(&user, &["system:serviceaccounts"]).unwrap();
+        Webhook::start_with(&kubeconfig, &[&SHARED[..], &["--cert-refresh=300ms"]].concat()).unwrap()
+    }
+
+    pub(crate) fn remove(&self) {
         let _ = self.server.delete("", &configurations(1, &[]));
         let deleted = block_on(self.secrets().delete("netpol-webhook-ca", &DeleteParams::default()));
         assert!(deleted.is_ok() || matches!(deleted, Err(kube::Error::Api(status)) if status.code == 404));
@@ -66,12 +85,7 @@ impl<'s> Installation<'s> {
 
     /// Starts a replica; it is a backend of the service once it is ready.
     pub(crate) fn replica(&self, arguments: &[&str]) -> Webhook {
-        let shared = [
-            "--tls-secret=netpol-system/netpol-webhook-ca",
-            "--server-name=127.0.0.1",
-            "--webhook-configuration=netpol-webhook",
-        ];
-        let webhook = Webhook::start_with(&self.kubeconfig, &[&shared, arguments].concat()).unwrap();
+        let webhook = Webhook::start_with(&self.kubeconfig, &[&SHARED[..], arguments].concat()).unwrap();
         self.service.add(webhook.port());
         webhook
     }
@@ -85,7 +99,7 @@ impl<'s> Installation<'s> {
     }
 
     /// The Secret's entries, and `resourceVersion`.
-    fn secret(&self) -> (BTreeMap<String, Vec<u8>>, String) {
+    pub(crate) fn secret(&self) -> (BTreeMap<String, Vec<u8>>, String) {
         let secret = block_on(self.secrets().get("netpol-webhook-ca")).unwrap();
         let entries = secret.data.unwrap_or_default().into_iter().map(|(name, value)| (name, value.0));
         (entries.collect(), secret.metadata.resource_version.unwrap_or_default())
@@ -181,7 +195,7 @@ fn three_replicas_at_once_agree_on_one_authority() {
     installation.wait_ready(3);
 
     let bundles = installation.published();
-    assert_eq!(bundles.len(), 2);
+    assert_eq!(bundles.len(), 3);
     let rotation = installation.rotation();
     for bundle in &bundles {
         assert_eq!(bundle.certificates(), [rotation.current().certificate().clone()]);
@@ -219,10 +233,11 @@ fn three_replicas_at_once_agree_on_one_authority() {
     let managers = configuration.metadata.managed_fields.unwrap();
     let ours =
         managers.iter().find(|entry| entry.manager.as_deref() == Some("netpol-webhook-certs")).unwrap();
+    let hook = json!({".": {}, "f:name": {}, "f:clientConfig": {"f:caBundle": {}}});
     assert_eq!(
         ours.fields_v1.as_ref().unwrap().0,
-        json!({"f:webhooks": {"k:{\"name\":\"networkpolicies.netpol.dev\"}": {
-            ".": {}, "f:name": {}, "f:clientConfig": {"f:caBundle": {}}}}})
+        json!({"f:webhooks": {
+            "k:{\"name\":\"networkpolicies.netpol.dev\"}": hook, "k:{\"name\":\"isolation.netpol.dev\"}": hook}})
     );
     assert_eq!(installation.secret().1, before);
     for replica in replicas {
@@ -319,4 +334,78 @@ fn a_lost_authority_is_replaced_under_load() {
         std::fs::read_to_string(replica.log_file()).unwrap().contains("the authority's Secret is unusable")
     });
     assert!(said);
+}
+
+#[test]
+fn each_right_is_needed() {
+    let Some(server) = ApiServer::shared("each_right_is_needed") else { return };
+    let namespace = server.namespace("rights").unwrap();
+    let installation = Installation::new(server, &[namespace.name()]);
+    for (number, (all, fewer, missing)) in [
+        ("[create]", "[watch]", "cannot create the Secret"),
+        ("[get, update]", "[update]", "cannot get the Secret"),
+        ("[get, update]", "[get]", "cannot update the Secret"),
+        ("[get, patch]", "[patch]", "cannot get the ValidatingWebhookConfiguration"),
+        ("[get, patch]", "[get]", "cannot patch the ValidatingWebhookConfiguration"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(RBAC.contains(all));
+        installation.remove();
+        server.apply("", &configurations(installation.service.port(), &[namespace.name()])).unwrap();
+        let replica = installation.replica_with_rights(&format!("few-{number}"), &RBAC.replace(all, fewer));
+        // Rights reach the API server's own view one after the other, so other refusals may come before.
+        eventually(missing, || {
+            let log = std::fs::read_to_string(replica.log_file()).unwrap();
+            log.lines()
+                .filter(|line| line.contains("can't be kept up"))
+                .last()
+                .is_some_and(|line| line.contains(missing) && line.contains("forbidden"))
+        });
+        assert_eq!(
+            Client::careless().unwrap().get(replica.port(), "/readyz").unwrap().code,
+            503,
+            "{missing}"
+        );
+        assert!(metric(&replica, "netpol_webhook_authority_failures_total ") > Some(0.0));
+    }
+}
+
+#[test]
+fn what_belongs_to_others_is_left_alone_and_shown() {
+    let Some(server) = ApiServer::shared("what_belongs_to_others_is_left_alone_and_shown") else { return };
+    let namespace = server.namespace("others").unwrap();
+    let installation = Installation::new(server, &[namespace.name()]);
+    let theirs = "apiVersion: v1\nkind: Secret\nmetadata: {name: netpol-webhook-ca}\ntype: Opaque\nstringData: {ca.crt: theirs}\n";
+    server.apply("netpol-system", theirs).unwrap();
+    let before = installation.secret();
+    let replica = installation.replica(&["--cert-refresh=300ms"]);
+    replica
+        .log(|line| line["error"].as_str().is_some_and(|error| error.contains("belongs to something else")))
+        .unwrap();
+    assert_eq!(Client::careless().unwrap().get(replica.port(), "/healthz").unwrap().code, 200);
+    assert_eq!(Client::careless().unwrap().get(replica.port(), "/readyz").unwrap().code, 503);
+    assert_eq!(installation.secret(), before);
+
+    // Once it is gone, all is well without a restart.
+    block_on(installation.secrets().delete("netpol-webhook-ca", &DeleteParams::default())).unwrap();
+    installation.wait_ready(1);
+    let shown = std::process::Command::new(programs::webhook().unwrap())
+        .args(["certs", "show", "--secret", "netpol-system/netpol-webhook-ca"])
+        .args(["--webhook-configuration", "netpol-webhook", "--kubeconfig"])
+        .arg(server.kubeconfig())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    for said in [
+        "netpol-system/netpol-webhook-ca: signs, valid ",
+        "364 days left",
+        "ValidatingWebhookConfiguration netpol-webhook trusts it",
+        "MutatingWebhookConfiguration netpol-webhook trusts it",
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+    assert!(!text.contains("PRIVATE"));
 }

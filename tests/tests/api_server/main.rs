@@ -6,5 +6,6 @@ mod lint;
 mod load;
 mod manifests;
 mod namespaces;
+mod server;
 mod validate;
 mod webhook;

@@ -9,10 +9,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use base64::prelude::{BASE64_STANDARD, Engine};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use netpol_certs::managed::{self, Status};
 use netpol_certs::{Authority, Bundle, CERTIFICATE_FILE, Directory, KEY_FILE, Validity};
 use rustls::pki_types::ServerName;
 
+use super::certificate::SecretName;
+use super::connect::Connect;
 use crate::serving::AUTHORITY_LIFE;
 
 const AUTHORITY_CERTIFICATE: &str = "ca.crt";
@@ -34,14 +37,48 @@ pub(super) enum Certs {
         #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..))]
         days: u16,
     },
-    /// Show what a directory holds and when it ends; exit 1 if a server can't use it.
-    Show {
-        /// The directory.
-        directory: PathBuf,
-        /// Print ca.crt in base64 instead: a webhook configuration's caBundle.
-        #[arg(long)]
-        ca_bundle: bool,
-    },
+    /// Show what a directory or a Secret holds and when it ends; exit 1 if a server can't use it.
+    Show(Show),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The directory.
+    #[arg(required_unless_present = "secret", conflicts_with = "secret")]
+    directory: Option<PathBuf>,
+    /// The Secret of --tls-secret, in the place of a directory.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    secret: Option<SecretName>,
+    /// Say whether the webhook configurations of this name trust what the Secret holds.
+    #[arg(long = "webhook-configuration", value_name = "NAME", value_delimiter = ',', requires = "secret")]
+    configurations: Vec<String>,
+    #[command(flatten)]
+    connect: Connect,
+    /// Print what clients are to trust in base64 instead: a webhook configuration's caBundle.
+    #[arg(long)]
+    ca_bundle: bool,
+}
+
+impl Show {
+    fn run(self, now: SystemTime) -> anyhow::Result<ExitCode> {
+        match (self.secret, self.directory) {
+            (Some(secret), _) => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(async {
+                    let client = self.connect.client().await?.context("--secret needs --kubeconfig")?;
+                    let SecretName { namespace, name } = &secret;
+                    let status = managed::status(&client, namespace, name, &self.configurations).await?;
+                    show_secret(&secret, &status, self.ca_bundle, now)
+                })
+            }
+            (None, Some(directory)) if self.ca_bundle => {
+                println!("{}", BASE64_STANDARD.encode(bundle(&directory)?.to_pem()));
+                Ok(ExitCode::SUCCESS)
+            }
+            (None, Some(directory)) => show(&directory, now).map(|()| ExitCode::SUCCESS),
+            (None, None) => anyhow::bail!("name a directory, or --secret"),
+        }
+    }
 }
 
 impl Certs {
@@ -53,10 +90,7 @@ impl Certs {
                 generate(&out, &names, life, now)?;
                 show(&out, now)?;
             }
-            Self::Show { directory, ca_bundle: true } => {
-                println!("{}", BASE64_STANDARD.encode(bundle(&directory)?.to_pem()));
-            }
-            Self::Show { directory, ca_bundle: false } => show(&directory, now)?,
+            Self::Show(show) => return show.run(now),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -97,6 +131,44 @@ fn show(directory: &Path, now: SystemTime) -> anyhow::Result<()> {
     bundle.verify(&leaf, now).context("clients that trust ca.crt will refuse tls.crt")?;
     println!("clients that trust {AUTHORITY_CERTIFICATE} accept {CERTIFICATE_FILE}");
     Ok(())
+}
+
+fn show_secret(
+    secret: &SecretName,
+    status: &Status,
+    ca_bundle: bool,
+    now: SystemTime,
+) -> anyhow::Result<ExitCode> {
+    let rotation = status.rotation.as_ref().with_context(|| format!("there is no Secret {secret}"))?;
+    if ca_bundle {
+        println!("{}", BASE64_STANDARD.encode(rotation.bundle().to_pem()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let signs = rotation.current().validity();
+    println!("{secret}: signs, valid {signs}, {}", left(signs, now));
+    println!("  the next one comes after {}", Validity::rfc3339(signs.renewal()));
+    if let Some(next) = rotation.next() {
+        println!("{secret}: signs next, valid {}", next.validity());
+    }
+    let (old, until) = rotation.old();
+    for validity in old.validities() {
+        let until =
+            until.map_or("it has settled".to_owned(), |until| format!("after {}", Validity::rfc3339(until)));
+        println!("{secret}: replaced, valid {validity}, trusted until {until}");
+    }
+    match rotation.published() {
+        Some(published) => println!("  clients are told since {}", Validity::rfc3339(published)),
+        None => println!("  clients are not told of all of it yet"),
+    }
+    let mut good = true;
+    for (configuration, trusts) in &status.configurations {
+        println!(
+            "{configuration} {}",
+            if *trusts { "trusts it" } else { "DOES NOT TRUST ALL OF IT, OR MORE" }
+        );
+        good &= trusts;
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn left(validity: Validity, now: SystemTime) -> String {

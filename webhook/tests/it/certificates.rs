@@ -54,6 +54,28 @@ fn a_renewed_pair_is_served_without_a_restart() {
 }
 
 #[test]
+fn a_renewed_pair_is_seen_without_waiting_for_the_timer() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = directory.path().to_owned();
+    // As the kubelet mounts a Secret: a link that moves.
+    for version in ["..1", "..2"] {
+        generate(&files.join(version));
+    }
+    std::os::unix::fs::symlink("..1", files.join("..data")).unwrap();
+    for file in ["tls.crt", "tls.key"] {
+        std::os::unix::fs::symlink(Path::new("..data").join(file), files.join(file)).unwrap();
+    }
+    let authority = std::fs::read_to_string(files.join("..1/ca.crt")).unwrap();
+    let webhook =
+        Webhook::with_directory(directory, Bundle::from_pem(&authority).unwrap(), &["--cert-refresh", "10h"]);
+    let other = Bundle::from_pem(&std::fs::read_to_string(files.join("..2/ca.crt")).unwrap()).unwrap();
+    assert!(webhook.try_client_trusting(&other).is_err());
+    std::os::unix::fs::symlink("..2", files.join("..data_tmp")).unwrap();
+    std::fs::rename(files.join("..data_tmp"), files.join("..data")).unwrap();
+    eventually("the new certificate", || webhook.try_client_trusting(&other).is_ok());
+}
+
+#[test]
 fn generated_files_are_what_they_should_be() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

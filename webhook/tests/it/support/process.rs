@@ -42,8 +42,9 @@ impl Webhook {
     /// Starts one with the certificate of a directory.
     pub(crate) fn with_directory(directory: TempDir, trust: Bundle, arguments: &[&str]) -> Self {
         let path = directory.path().to_str().unwrap().to_owned();
-        let (child, logs, address) =
-            spawn(&[&["--cert-dir", &path, "--cert-refresh", "50ms"], arguments].concat());
+        let refresh = ["--cert-refresh", "50ms"];
+        let refresh = if arguments.contains(&refresh[0]) { &[][..] } else { &refresh };
+        let (child, logs, address) = spawn(&[&["--cert-dir", &path], refresh, arguments].concat());
         Self { child, logs, address, trust, _directory: directory }
     }
 
@@ -54,6 +55,10 @@ impl Webhook {
 
     pub(crate) fn try_client(&self) -> std::io::Result<Client> {
         Client::connect(self.address, &self.trust)
+    }
+
+    pub(crate) fn try_client_trusting(&self, trust: &Bundle) -> std::io::Result<Client> {
+        Client::connect(self.address, trust)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
