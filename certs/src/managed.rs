@@ -46,6 +46,9 @@ use crate::validity::Validity;
 /// The pause after the first failure; each further one doubles it, up to [`Lifetimes::refresh`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
+/// The pause while there is no configuration.
+const NOWHERE_PAUSE: Duration = Duration::from_secs(1);
+
 /// How often another replica may be quicker in one pass before that counts as a failure.
 const ROUNDS: usize = 8;
 
@@ -144,9 +147,11 @@ impl Managed {
         let mut pause = FIRST_PAUSE.min(refresh);
         loop {
             match self.look(&mut observe).await {
-                Ok(()) => {
+                Ok(nowhere) => {
                     pause = FIRST_PAUSE.min(refresh);
-                    sleep(jittered(refresh)).await;
+                    // Who installs everything at once waits for no timer.
+                    let next = if nowhere { refresh.min(NOWHERE_PAUSE) } else { refresh };
+                    sleep(jittered(next)).await;
                 }
                 Err(error) => {
                     let again_in = jittered(pause);
@@ -158,11 +163,11 @@ impl Managed {
         }
     }
 
-    /// One pass: see what is there, and do what is to be done now.
+    /// One pass: see what is there, and do what is to be done now. Says whether there is no configuration to write to.
     ///
     /// # Errors
     /// When the API server can't be asked or refuses; what could be done all the same is done.
-    pub async fn look(&mut self, observe: &mut (impl FnMut(Event<'_>) + Send)) -> Result<(), ManagedError> {
+    pub async fn look(&mut self, observe: &mut (impl FnMut(Event<'_>) + Send)) -> Result<bool, ManagedError> {
         let lifetimes = self.options.lifetimes;
         let longest = LONGEST_PASS.min(lifetimes.settle().max(Duration::from_secs(1)));
         let looked = timeout(longest, self.pass(observe)).await.unwrap_or(Err(ManagedError::Slow(longest)));
@@ -171,7 +176,7 @@ impl Managed {
             Ok(Looked { rotation, nowhere }) => {
                 let trusted = nowhere || self.signer.is_trusted(&rotation, &lifetimes, now);
                 observe(Event::Looked { authority: rotation.current().validity(), trusted });
-                Ok(())
+                Ok(nowhere)
             }
             Err(error) => {
                 if let Some(last) = &self.last

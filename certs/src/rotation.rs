@@ -14,6 +14,9 @@ use crate::validity::{Validity, rfc3339};
 
 pub use signer::Signer;
 
+/// So many authorities that are lost stay trusted, should somebody take away one after the other.
+const MOST_OLD: usize = 16;
+
 /// What all replicas of a server share: the authority that signs, the one that comes next, those that went, and when.
 ///
 /// It goes round in four steps, each taken by whichever replica is first:
@@ -74,7 +77,7 @@ impl Rotation {
         Ok(Self {
             current: Arc::new(new_authority(common_name, lifetimes, now)?),
             next: None,
-            old: trusted.in_time(now),
+            old: trusted.in_time(now).certificates().iter().take(MOST_OLD).cloned().collect(),
             old_until: None,
             published: None,
             leaf_life: lifetimes.leaf(),

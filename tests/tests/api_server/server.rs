@@ -50,12 +50,7 @@ fn a_flood_takes_nothing_from_others() {
     let Some(server) = ApiServer::shared("a_flood_takes_nothing_from_others") else { return };
     let namespace = server.namespace("flood").unwrap();
     let installation = Installation::new(server, &[namespace.name()]);
-    let replica = installation.replica(&[
-        "--cert-refresh=1s",
-        "--max-connections=100",
-        "--max-concurrent=8",
-        "--log-level=warn",
-    ]);
+    let replica = installation.replica(&["--cert-refresh=1s", "--max-connections=100", "--max-concurrent=8"]);
     installation.wait_ready(1);
     let idle = replica.peak_memory().unwrap();
 
