@@ -359,8 +359,7 @@ fn each_right_is_needed() {
         eventually(missing, || {
             let log = std::fs::read_to_string(replica.log_file()).unwrap();
             log.lines()
-                .filter(|line| line.contains("can't be kept up"))
-                .last()
+                .rfind(|line| line.contains("can't be kept up"))
                 .is_some_and(|line| line.contains(missing) && line.contains("forbidden"))
         });
         assert_eq!(
