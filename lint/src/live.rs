@@ -19,6 +19,7 @@ use thiserror::Error;
 
 pub use self::kinds::{KINDS, Kind};
 pub use self::piece::{Piece, assemble};
+pub use self::yaml::write as to_yaml;
 use crate::facts::{ClusterFacts, Evidence, Readable};
 use crate::file::SourceFile;
 

@@ -9,6 +9,7 @@ mod written;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use netpol_lint::effect::Preview;
+use netpol_lint::live::to_yaml;
 use netpol_lint::{Finding, SourceFile, check_text, check_text_beside};
 use netpol_policy::model::{LabelSelector, Labels, Namespace, NetworkPolicy};
 use serde_json::Value;
@@ -139,7 +140,8 @@ fn document(request: &Request<'_>, mut object: Object) -> String {
             metadata.insert("namespace".to_owned(), namespace.clone().into());
         }
     }
-    format!("{:#}", Value::Object(object))
+    // Not as JSON: the reader is quickest with what people write.
+    to_yaml(&Value::Object(object))
 }
 
 /// Whether an update changes what the policy means.

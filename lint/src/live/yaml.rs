@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
-/// An object as block-style YAML.
-pub(super) fn write(object: &Value) -> String {
+/// An object as block-style YAML; of an empty one, nothing.
+///
+/// # Panics
+/// When the value is neither an object nor a list.
+pub fn write(object: &Value) -> String {
     let mut out = String::new();
     block(object, 0, &mut out);
     out

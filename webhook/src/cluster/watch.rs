@@ -55,7 +55,10 @@ async fn follow(watch: &Watch, number: usize, kind: &'static Kind, client: &Clie
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                watch.in_contact();
+                // A list that only begins says nothing of the API server.
+                if !matches!(event, watcher::Event::Init) {
+                    watch.in_contact();
+                }
                 match event {
                     watcher::Event::Init => read = HashMap::new(),
                     watcher::Event::InitApply(object) => {
