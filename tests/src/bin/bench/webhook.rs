@@ -73,7 +73,8 @@ impl Plan {
         loop {
             let page = load::get(metrics, ca)?;
             if page.contains(&pods) && page.contains("cluster_index_seconds ") {
-                let index = page.lines().find(|line| line.contains("cluster_index_seconds "));
+                let index =
+                    page.lines().find(|line| line.starts_with("netpol_webhook_cluster_index_seconds "));
                 println!("Indexed in {} s", index.and_then(|line| line.split(' ').nth(1)).unwrap_or("?"));
                 return Ok(());
             }
@@ -88,12 +89,13 @@ impl Plan {
         let registration = webhook.register(server, &[&with])?;
         let asked =
             || Ok::<_, anyhow::Error>(fs::read_to_string(webhook.log_file())?.matches("\"decided\"").count());
+        let client = server.client()?;
         let before = asked()?;
         let (mut times, runs) = ([Vec::new(), Vec::new()], 300);
         for run in 0..runs {
             // Interleaved, so that a busy moment of the machine meets both.
             for (namespace, times) in [&with, &without].into_iter().zip(&mut times) {
-                times.push(block_on(cluster.write(server, namespace, run))?);
+                times.push(block_on(cluster.write(&client, namespace, run))?);
             }
         }
         let reviewed = asked()? - before;

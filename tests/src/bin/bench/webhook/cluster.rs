@@ -82,10 +82,10 @@ impl Cluster {
     }
 
     /// Creates a policy and deletes it again; how long the creation took.
-    pub(crate) async fn write(&self, server: &ApiServer, namespace: &str, run: usize) -> Result<Duration> {
+    pub(crate) async fn write(&self, client: &Client, namespace: &str, run: usize) -> Result<Duration> {
         let name = format!("written-{run}");
         let number: usize = namespace.trim_start_matches("team-").parse()?;
-        let api = Api::<NetworkPolicy>::namespaced(server.client()?, namespace);
+        let api = Api::<NetworkPolicy>::namespaced(client.clone(), namespace);
         let object = serde_json::from_value(policy(&name, number, self.pods))?;
         // The connection is there already when the time begins.
         let _ = api.get_opt(&name).await?;
