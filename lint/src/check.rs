@@ -5,7 +5,7 @@ use std::sync::Arc;
 use netpol_policy::source::{self, Content, PolicySource};
 use netpol_policy::span::Span;
 
-use crate::context::{Context, ObjectContext, Reporter};
+use crate::context::{Context, ObjectContext, Reporter, RulesAt};
 use crate::file::SourceFile;
 use crate::finding::{Applicability, Finding, Fix, ObjectRef};
 use crate::index::Index;
@@ -185,7 +185,9 @@ impl Checker<'_> {
             let first = findings.len();
             let object = ObjectRef::of(policy);
             let Self { index, settings, places, policies } = self;
-            let context = Context { file, policy, index, selection, settings, places, policies };
+            let rules_at = &RulesAt::of(policy);
+            let context =
+                Context { file, policy, index, selection, settings, places, policies, rules: rules_at };
             for rule in rules {
                 let Check::Policy(check) = rule.check else { continue };
                 let object = Some(&object);

@@ -31,6 +31,15 @@ pub struct Context<'a> {
     pub places: &'a Places<'a>,
     /// All policies that are known, this one among them.
     pub policies: &'a Policies<'a>,
+    /// Its rules.
+    pub rules: &'a RulesAt<'a>,
+}
+
+/// The rules of a policy with their places, which nearly every rule of the linter asks for.
+pub struct RulesAt<'a> {
+    all: Vec<RuleAt<'a>>,
+    /// Whether the policy isolates ingress, egress.
+    isolated: [bool; 2],
 }
 
 /// One object of any kind with all that is known around it.
@@ -88,25 +97,12 @@ impl<'a> Context<'a> {
 
     /// Every rule of both directions.
     pub fn rules(&self) -> impl Iterator<Item = RuleAt<'a>> + use<'a> {
-        let spec = self.policy.spec.present();
-        Direction::ALL
-            .into_iter()
-            .filter_map(move |direction| {
-                let spec = spec?;
-                let field = spec.value.rules(direction).present()?;
-                Some((direction, field, spec.shared || field.shared))
-            })
-            .flat_map(|(direction, field, shared)| {
-                field.value.items.iter().enumerate().filter_map(move |(index, item)| {
-                    let rule = item.value.as_ref()?;
-                    Some(RuleAt { direction, index, item, rule, shared: shared || item.shared })
-                })
-            })
+        self.rules.all.iter().copied()
     }
 
     /// Every rule that has an effect: of the directions that the policy isolates.
     pub fn effective_rules(&self) -> impl Iterator<Item = RuleAt<'a>> + use<'a> {
-        let isolated = Direction::ALL.map(|direction| self.isolates(direction));
+        let isolated = self.rules.isolated;
         self.rules().filter(move |rule| isolated[usize::from(rule.direction == Direction::Egress)])
     }
 
@@ -117,13 +113,7 @@ impl<'a> Context<'a> {
 
     /// Whether the policy isolates a direction: listed in `policyTypes`, or by default.
     pub fn isolates(&self, direction: Direction) -> bool {
-        let Some(spec) = self.spec() else { return direction == Direction::Ingress };
-        let types = spec.policy_types.value().map(|list| list.items.as_slice()).unwrap_or_default();
-        if types.is_empty() {
-            return direction == Direction::Ingress
-                || spec.egress.value().is_some_and(|list| !list.items.is_empty());
-        }
-        types.iter().any(|item| item.value.as_deref() == Some(direction.policy_type()))
+        self.rules.isolated[usize::from(direction == Direction::Egress)]
     }
 
     /// `policyTypes` absent, null or empty: the API server fills in the default.
@@ -138,6 +128,36 @@ impl<'a> Context<'a> {
     pub fn written_namespace(&self) -> Option<&'a str> {
         self.policy.metadata.namespace.as_ref().map(|name| &*name.value)
     }
+}
+
+impl<'a> RulesAt<'a> {
+    /// Those of a policy.
+    pub fn of(policy: &'a PolicySource) -> Self {
+        let spec = policy.spec.present();
+        let rules = |direction| spec.and_then(|spec| spec.value.rules(direction).present());
+        let count =
+            Direction::ALL.map(|direction| rules(direction).map_or(0, |field| field.value.items.len()));
+        let mut all = Vec::with_capacity(count.iter().sum());
+        for direction in Direction::ALL {
+            let (Some(spec), Some(field)) = (spec, rules(direction)) else { continue };
+            let shared = spec.shared || field.shared;
+            all.extend(field.value.items.iter().enumerate().filter_map(|(index, item)| {
+                let rule = item.value.as_ref()?;
+                Some(RuleAt { direction, index, item, rule, shared: shared || item.shared })
+            }));
+        }
+        Self { all, isolated: Direction::ALL.map(|direction| isolates(policy, direction)) }
+    }
+}
+
+fn isolates(policy: &PolicySource, direction: Direction) -> bool {
+    let Some(spec) = policy.spec.value() else { return direction == Direction::Ingress };
+    let types = spec.policy_types.value().map(|list| list.items.as_slice()).unwrap_or_default();
+    if types.is_empty() {
+        return direction == Direction::Ingress
+            || spec.egress.value().is_some_and(|list| !list.items.is_empty());
+    }
+    types.iter().any(|item| item.value.as_deref() == Some(direction.policy_type()))
 }
 
 impl<'a> RuleAt<'a> {

@@ -47,6 +47,8 @@ pub struct Index<'c> {
     dns: Arc<Mutex<HashMap<Box<str>, Vec<usize>>>>,
     /// The namespaces that have pods on the network of their node.
     on_nodes: Arc<[&'c str]>,
+    /// At least one workload was given.
+    has_workloads: bool,
     services: Arc<HashMap<&'c str, Vec<&'c Service>>>,
     /// Those of the API server.
     api_server_slices: Arc<[&'c EndpointSlice]>,
@@ -106,6 +108,7 @@ impl<'c> Index<'c> {
         }
         let on_nodes = namespaces.iter().filter(|(_, namespace)| !namespace.host_network.is_empty());
         let on_nodes = on_nodes.map(|(name, _)| *name).collect();
+        let has_workloads = namespaces.values().any(NamespaceIndex::has_workloads);
         let targets = Arc::new(targets::targets(cluster, &namespaces));
         let policies = Arc::new(Policies::new(&cluster.policies));
         let (newer, replaced) = (Policies::default(), HashSet::new());
@@ -119,6 +122,7 @@ impl<'c> Index<'c> {
             similar: Arc::default(),
             dns: Arc::default(),
             on_nodes,
+            has_workloads,
             services: Arc::new(services),
             api_server_slices: cluster
                 .endpoint_slices
@@ -155,6 +159,7 @@ impl<'c> Index<'c> {
             similar: self.similar.clone(),
             dns: self.dns.clone(),
             on_nodes: self.on_nodes.clone(),
+            has_workloads: self.has_workloads,
             services: self.services.clone(),
             api_server_slices: self.api_server_slices.clone(),
             targets: self.targets.clone(),
@@ -234,9 +239,19 @@ impl<'c> Index<'c> {
         older.chain(self.newer.covering(policy))
     }
 
+    /// Whether some policy of a namespace allows everything in a direction.
+    pub fn has_open_policy(&self, namespace: &str, direction: Direction) -> bool {
+        self.policies.has_open(namespace, direction) || self.newer.has_open(namespace, direction)
+    }
+
+    /// Whether at least one workload was given.
+    pub fn knows_workloads(&self) -> bool {
+        self.has_workloads
+    }
+
     /// Whether at least one workload of a namespace was given.
     pub fn knows_workloads_of(&self, namespace: &str) -> bool {
-        self.namespaces.get(namespace).is_some_and(|n| !n.pods.is_empty() || !n.host_network.is_empty())
+        self.namespaces.get(namespace).is_some_and(NamespaceIndex::has_workloads)
     }
 
     /// The pods of a namespace that a selector matches.
@@ -442,6 +457,9 @@ impl<'c> Index<'c> {
         own: &str,
         pods: &LabelSelector,
     ) -> Option<Arc<Listening>> {
+        if !self.has_workloads {
+            return None;
+        }
         let key = match namespaces {
             PodNamespaces::Own => (Some(own.into()), LabelSelector::everything(), pods.clone()),
             PodNamespaces::Selected(selector) => (None, selector.clone(), pods.clone()),
@@ -465,6 +483,9 @@ impl<'c> Index<'c> {
 
     /// The namespaces of a peer, when all of them and their workloads were given.
     fn known(&self, namespaces: &PodNamespaces, own: &str) -> Option<Vec<&'c str>> {
+        if !self.has_workloads {
+            return None;
+        }
         let names = match namespaces {
             PodNamespaces::Own => self.namespaces.get_key_value(own).map(|(name, _)| vec![*name])?,
             PodNamespaces::Selected(selector) => {

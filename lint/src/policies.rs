@@ -14,8 +14,8 @@ pub struct Policies<'f> {
     files: &'f [SourceFile],
     cluster: Option<&'f Cluster>,
     by_namespace: OnceLock<HashMap<Box<str>, Vec<At>>>,
-    /// By namespace and name, with a slash between.
-    by_name: OnceLock<HashMap<Box<str>, Vec<At>>>,
+    /// By namespace, then by name.
+    by_name: OnceLock<HashMap<Box<str>, HashMap<Box<str>, Vec<At>>>>,
 }
 
 /// Where a policy is kept.
@@ -57,16 +57,15 @@ impl<'f> Policies<'f> {
     /// The policies of the files that have a namespace and a name, in the order of the files.
     pub fn named(&self, namespace: &str, name: &str) -> impl Iterator<Item = KnownPolicy<'_>> {
         let by_name = self.by_name.get_or_init(|| {
-            let mut all = HashMap::<Box<str>, Vec<_>>::new();
+            let mut all = HashMap::<Box<str>, HashMap<Box<str>, Vec<_>>>::new();
             for (at, file, source) in self.written() {
-                if let Some(name) = &source.metadata.name {
-                    let name = format!("{}/{}", file.namespace_of(source), name.value);
-                    all.entry(name.into_boxed_str()).or_default().push(at);
-                }
+                let Some(name) = &source.metadata.name else { continue };
+                let names = all.entry(file.namespace_of(source).into()).or_default();
+                names.entry(name.value.clone()).or_default().push(at);
             }
             all
         });
-        let at = by_name.get(&*format!("{namespace}/{name}"));
+        let at = by_name.get(namespace).and_then(|names| names.get(name));
         at.into_iter().flatten().filter_map(|at| self.get(*at))
     }
 

@@ -12,8 +12,8 @@ mod addresses;
 mod ports;
 
 use crate::model::{
-    Direction, IpBlock, LabelKey, LabelSelector, LabelValue, Labelled, METADATA_NAME, NetworkPolicy, Peer,
-    Peers, PodNamespaces, Ports, Requirement, Rule,
+    Direction, IpBlock, LabelKey, LabelSelector, LabelValue, Labelled, NetworkPolicy, Peer, Peers,
+    PodNamespaces, Ports, Requirement, Rule,
 };
 
 pub use addresses::{block_is_empty, blocks_cover};
@@ -31,8 +31,8 @@ impl Cover {
     /// comparable with itself and with all namespaces.
     pub fn new(own_namespace: Option<&str>) -> Self {
         let own = own_namespace.and_then(|name| {
-            let (key, value) = (LabelKey::new(METADATA_NAME).ok()?, LabelValue::new(name).ok()?);
-            Some(LabelSelector::new([Requirement::equals(key, value)]))
+            let value = LabelValue::new(name).ok()?;
+            Some(LabelSelector::new([Requirement::equals(LabelKey::metadata_name(), value)]))
         });
         Self { own }
     }

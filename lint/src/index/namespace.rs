@@ -30,6 +30,11 @@ pub(super) struct NamespaceIndex<'c> {
 }
 
 impl<'c> NamespaceIndex<'c> {
+    /// Whether at least one workload of it was given.
+    pub(super) fn has_workloads(&self) -> bool {
+        !self.pods.is_empty() || !self.host_network.is_empty()
+    }
+
     /// Adds a pod that policies can be about. Calls back for each label that no pod here had before.
     pub(super) fn add(&mut self, pod: &'c Pod, new_label: impl FnMut(&'c str, &'c str)) {
         let id = u32::try_from(self.pods.len()).expect("fewer pods than bytes of text");

@@ -13,6 +13,8 @@ pub(super) struct Policies<'c> {
 #[derive(Default)]
 struct InNamespace<'c> {
     all: Vec<&'c NetworkPolicy>,
+    /// Some policy allows everything: to its pods, from its pods.
+    open: [bool; 2],
     /// Policies by their selectors: many say the same.
     selectors: Vec<(&'c LabelSelector, Vec<u32>)>,
     /// Selectors that ask for one of some values of a label, by each of them.
@@ -38,6 +40,12 @@ impl<'c> Policies<'c> {
     /// The policies of a namespace, in the order given.
     pub(super) fn of(&self, namespace: &str) -> &[&'c NetworkPolicy] {
         self.namespaces.get(namespace).map(|namespace| namespace.all.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether some policy of a namespace allows everything in a direction.
+    pub(super) fn has_open(&self, namespace: &str, direction: Direction) -> bool {
+        let open = self.namespaces.get(namespace).map(|namespace| namespace.open).unwrap_or_default();
+        open[usize::from(direction == Direction::Egress)]
     }
 
     /// The policies that isolate a pod in a direction; none for pods on the network of their node.
@@ -77,6 +85,9 @@ impl<'c> InNamespace<'c> {
                 self.selectors.push((&policy.pod_selector, Vec::new()));
             }
             self.selectors[selector].1.push(id);
+            for (open, direction) in self.open.iter_mut().zip(Direction::ALL) {
+                *open |= policy.allows_all(direction);
+            }
             self.by_first.entry(policy.pod_selector.requirements().next()).or_default().push(id);
         }
         let mut count = HashMap::<(&str, &str), u32>::new();

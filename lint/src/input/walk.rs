@@ -1,6 +1,6 @@
 //! Folders.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -98,12 +98,16 @@ fn read_entry(
     }
     let error = |source| InputError { path: path.to_owned(), source };
     let file = File::open(path).map_err(error)?;
-    let identity = || file.metadata().ok().and_then(|metadata| identity::of(&metadata));
-    let bytes = match read_file(&file, buffer).map_err(error)? {
+    let metadata = file.metadata().ok();
+    let size = metadata.as_ref().map(Metadata::len);
+    let bytes = match read_file(&file, size, buffer).map_err(error)? {
         Contents::Short(length) => may_matter(&buffer[..length]).then(|| buffer[..length].to_vec()),
         Contents::Long(bytes) => may_matter(&bytes).then_some(bytes),
     };
-    Ok(Some(bytes.map(|bytes| Raw { name: display(path), bytes, identity: identity() })))
+    Ok(Some(bytes.map(|bytes| {
+        let identity = metadata.as_ref().and_then(identity::of);
+        Raw { name: display(path), bytes, identity }
+    })))
 }
 
 /// A file or a link to one. Links that lead nowhere don't count, nor does what may never end, such as a pipe.
@@ -124,13 +128,18 @@ enum Contents {
 }
 
 /// Reads a file, a short one without allocating and with as few system calls as can be: thousands of small files are the
-/// usual case.
-fn read_file(mut file: &File, buffer: &mut [u8]) -> io::Result<Contents> {
+/// usual case. What has given as much as its size isn't asked for more.
+fn read_file(mut file: &File, size: Option<u64>, buffer: &mut [u8]) -> io::Result<Contents> {
     let mut length = 0;
     while length < buffer.len() {
         match file.read(&mut buffer[length..]) {
             Ok(0) => return Ok(Contents::Short(length)),
-            Ok(read) => length += read,
+            Ok(read) => {
+                length += read;
+                if size == Some(length as u64) {
+                    return Ok(Contents::Short(length));
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

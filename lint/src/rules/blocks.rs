@@ -2,7 +2,7 @@
 
 use netpol_policy::span::{Span, Spanned};
 
-use crate::context::Context;
+use crate::context::{Context, PeerAt};
 
 /// A CIDR of an `ipBlock`: the block or one of its exceptions.
 pub(super) struct CidrAt<'a> {
@@ -10,10 +10,22 @@ pub(super) struct CidrAt<'a> {
     pub(super) text: &'a str,
     /// Where, with quotes.
     pub(super) span: Span,
-    /// Its JSON path.
-    pub(super) path: String,
     /// The text also serves other places, so it can't be edited.
     pub(super) shared: bool,
+    peer: PeerAt<'a>,
+    /// Which exception it is.
+    exception: Option<usize>,
+}
+
+impl CidrAt<'_> {
+    /// Its JSON path.
+    pub(super) fn path(&self) -> String {
+        let peer = self.peer.path();
+        match self.exception {
+            None => format!("{peer}.ipBlock.cidr"),
+            Some(index) => format!("{peer}.ipBlock.except[{index}]"),
+        }
+    }
 }
 
 /// The CIDRs of all blocks.
@@ -22,12 +34,12 @@ pub(super) fn cidrs<'a>(cx: &Context<'a>) -> impl Iterator<Item = CidrAt<'a>> + 
     blocks.flat_map(|(at, field)| {
         let list = at.rule.rule.peers.present();
         let shared = at.rule.shared || at.item.shared || field.shared || list.is_some_and(|list| list.shared);
-        let path = format!("{}.ipBlock", at.path());
         let block = field.value.cidr.as_ref().map(|Spanned { value, span }| CidrAt {
             text: value,
             span: *span,
-            path: format!("{path}.cidr"),
             shared,
+            peer: at,
+            exception: None,
         });
         let except = field.value.except.present();
         let items = except.into_iter().flat_map(move |list| {
@@ -37,8 +49,9 @@ pub(super) fn cidrs<'a>(cx: &Context<'a>) -> impl Iterator<Item = CidrAt<'a>> + 
             Some(CidrAt {
                 text: item.value.as_deref()?,
                 span: item.span,
-                path: format!("{path}.except[{index}]"),
                 shared: shared || item.shared,
+                peer: at,
+                exception: Some(index),
             })
         });
         block.into_iter().chain(except)

@@ -65,7 +65,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         let host = IpNet::from(cidr.addr());
         out.report(
             at.span,
-            at.path,
+            at.path(),
             format!("`{}` is all of {block}, not the address {}", at.text, cidr.addr()),
         )
         .help(format!("write {host} for the address, or {block} for the block"))

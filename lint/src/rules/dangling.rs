@@ -58,7 +58,8 @@ pub(super) fn target<'a>(cx: &Context<'a>) -> Option<Dangling<'a>> {
 
 /// The peers that match nothing, each once.
 pub(super) fn peers<'a>(cx: &Context<'a>) -> Vec<Dangling<'a>> {
-    let Some(policy) = &cx.policy.model else { return Vec::new() };
+    let policy = cx.policy.model.as_ref().filter(|_| cx.index.knows_workloads());
+    let Some(policy) = policy else { return Vec::new() };
     let own = &*policy.name.namespace;
     let told = cx.selection.contains(&super::split_peer_selectors::RULE);
     let mut dangling: Vec<(&Peer, Dangling<'a>)> = Vec::new();

@@ -47,7 +47,9 @@ const MANY: usize = 3;
 /// The ports of all rules that have an effect, where it is known which pods they are about.
 pub(super) fn ports<'a>(cx: &Context<'a>) -> impl Iterator<Item = PortAt<'a>> + use<'a> {
     let mut all = Vec::new();
-    let Some(policy) = &cx.policy.model else { return all.into_iter() };
+    let Some(policy) = cx.policy.model.as_ref().filter(|_| cx.index.knows_workloads()) else {
+        return all.into_iter();
+    };
     for at in cx.effective_rules() {
         let Some(rule) = policy.rules(at.direction).and_then(|rules| rules.get(at.index)) else { continue };
         let (Ports::Only(ports), Some(field)) = (&rule.ports, at.rule.ports.present()) else { continue };

@@ -105,6 +105,10 @@ fn place<'a>(
 fn opened_otherwise(cx: &Context<'_>, model: &NetworkPolicy, at: RuleAt<'_>, protocol: Protocol) -> bool {
     let rule = model.rules(at.direction).and_then(|rules| rules.get(at.index));
     let (Some(rule), Some(dns)) = (rule, NonZeroU16::new(DNS)) else { return true };
+    // Most name both.
+    if model.rules(at.direction).into_iter().flatten().any(|rule| names_dns(&rule.ports, protocol)) {
+        return true;
+    }
     let ports = Ports::Only(vec![PortMatch::number(protocol, dns)]);
     let wanted = Rule { peers: rule.peers.clone(), ports };
     let cover = Cover::new(cx.written_namespace());

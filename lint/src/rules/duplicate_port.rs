@@ -54,7 +54,8 @@ rule! {
 }
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
-    let (Some(model), Some(_)) = (&cx.policy.model, redundancy::cover(cx)) else { return };
+    let model = cx.policy.model.as_ref().filter(|_| redundancy::is_as_it_seems(cx));
+    let Some(model) = model else { return };
     for at in cx.effective_rules() {
         let rules = model.rules(at.direction).unwrap_or_default();
         let ports = rules.get(at.index).map_or(&[][..], |rule| rule.ports.items());

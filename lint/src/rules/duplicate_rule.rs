@@ -60,14 +60,19 @@ rule! {
 }
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
-    let (Some(model), Some(_)) = (&cx.policy.model, redundancy::cover(cx)) else { return };
+    let model = cx.policy.model.as_ref().filter(|_| redundancy::is_as_it_seems(cx));
+    let Some(model) = model else { return };
     for direction in Direction::ALL {
         let rules = model.rules(direction).unwrap_or_default();
         let places: Vec<_> = cx.effective_rules().filter(|at| at.direction == direction).collect();
         if places.len() != rules.len() {
             continue;
         }
-        let repeats = repeats(rules.iter().map(redundancy::content));
+        let repeats = if rules.len() <= FEW {
+            firsts(rules, redundancy::same_rule)
+        } else {
+            repeats(rules.iter().map(redundancy::content))
+        };
         for (at, rule) in places.iter().zip(rules) {
             match repeats[at.index] {
                 Some(first) => report_rule(cx, out, at, &places[first]),
@@ -82,7 +87,7 @@ fn check_peers(cx: &Context<'_>, out: &mut Reporter<'_>, at: &RuleAt<'_>, rule: 
     if peers.len() < 2 {
         return;
     }
-    let repeats = repeats(peers.iter());
+    let repeats = if peers.len() <= FEW { firsts(peers, PartialEq::eq) } else { repeats(peers.iter()) };
     let places: Vec<_> = at.peers().collect();
     for (peer, first) in places.iter().zip(repeats).filter_map(|(peer, first)| Some((peer, first?))) {
         let message = format!("this peer repeats `{}`: {}", places[first].path(), peers[first]);
@@ -108,17 +113,18 @@ fn fix(edits: Vec<crate::finding::Edit>) -> Fix {
 
 /// For each item the first one that is equal, if one came before.
 fn repeats<T: std::hash::Hash + Eq>(items: impl ExactSizeIterator<Item = T>) -> Vec<Option<usize>> {
-    if items.len() <= FEW {
-        let items: Vec<_> = items.collect();
-        let first = |index: usize| items[..index].iter().position(|item| *item == items[index]);
-        return (0..items.len()).map(first).collect();
-    }
     let mut seen = HashMap::new();
     let first = |(index, item)| {
         let first = *seen.entry(item).or_insert(index);
         (first != index).then_some(first)
     };
     items.enumerate().map(first).collect()
+}
+
+/// The same by comparing each with those before it.
+fn firsts<T>(items: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<Option<usize>> {
+    let first = |index: usize| items[..index].iter().position(|item| same(item, &items[index]));
+    (0..items.len()).map(first).collect()
 }
 
 /// So many are compared with each other sooner than they are hashed.

@@ -73,7 +73,7 @@ const MANY_PODS: usize = 1000;
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     let Some(model) = &cx.policy.model else { return };
     // Fields that the API server drops make a rule wider than it looks; they have rules of their own.
-    if !needs_names(model) || cx.index.may_open_dns(model) || super::redundancy::cover(cx).is_none() {
+    if !needs_names(model) || cx.index.may_open_dns(model) || !super::redundancy::is_as_it_seems(cx) {
         return;
     }
     if is_opened_otherwise(cx, model) || told_elsewhere(cx, model) {

@@ -56,10 +56,10 @@ rule! {
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     for at in blocks::cidrs(cx) {
         let Some(cidr) = parse_cidr(at.text) else { continue };
-        let canonical = cidr.to_string();
-        if canonical == at.text {
+        if is_canonical(at.text, cidr) {
             continue;
         }
+        let canonical = cidr.to_string();
         let new = requote(cx.file.slice(at.span), &canonical);
         let fix =
             (!at.shared).then(|| Fix::safe(format!("write {canonical}"), [Edit::replace(at.span, new)]));
@@ -71,7 +71,18 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
             ),
             Oddity::Form => format!("`{}` is usually written {canonical}", at.text),
         };
-        out.report(at.span, at.path, message).help(format!("write {canonical}")).fix(fix);
+        out.report(at.span, at.path(), message).help(format!("write {canonical}")).fix(fix);
+    }
+}
+
+/// Whether a CIDR is written as usual.
+fn is_canonical(text: &str, cidr: IpNet) -> bool {
+    match cidr {
+        IpNet::V4(_) => {
+            let mut numbers = text.as_bytes().split(|b| matches!(b, b'.' | b'/'));
+            !text.contains(':') && numbers.all(|number| number.len() == 1 || !number.starts_with(b"0"))
+        }
+        IpNet::V6(_) => cidr.to_string() == text,
     }
 }
 

@@ -11,19 +11,21 @@ use crate::context::{Context, PeerAt};
 use crate::edits::remove_item;
 use crate::finding::Edit;
 
-/// Compares what parts of a policy allow. `None` where what it allows is not what it seems to: the API server refuses
-/// it, or drops some of it, which has rules of its own.
+/// Compares what parts of a policy allow. `None` where that is [not what it seems to be](is_as_it_seems).
 pub(super) fn cover(cx: &Context<'_>) -> Option<Cover> {
+    is_as_it_seems(cx).then(|| Cover::new(cx.written_namespace()))
+}
+
+/// Whether a policy allows what it seems to. Otherwise the API server refuses it, or drops some of it, which has rules
+/// of its own.
+pub(super) fn is_as_it_seems(cx: &Context<'_>) -> bool {
     let misread = [
         ProblemKind::DuplicateKey,
         ProblemKind::UnknownField,
         ProblemKind::WrongDirectionField,
         ProblemKind::NullItem,
     ];
-    if cx.policy.model.is_none() || cx.policy.problems.iter().any(|problem| misread.contains(&problem.kind)) {
-        return None;
-    }
-    Some(Cover::new(cx.written_namespace()))
+    cx.policy.model.is_some() && !cx.policy.problems.iter().any(|problem| misread.contains(&problem.kind))
 }
 
 /// Whether a list that is there is empty, which allows more than it seems to.
@@ -43,7 +45,10 @@ pub(super) fn editable_list<'a>(cx: &Context<'a>, direction: Direction) -> Optio
 
 /// Whether two rules say the same in whatever order.
 pub(super) fn same_rule(one: &Rule, other: &Rule) -> bool {
-    content(one) == content(other)
+    // The least ones tell most rules apart without sorting all.
+    one.peers.items().iter().min() == other.peers.items().iter().min()
+        && one.ports.items().iter().min() == other.ports.items().iter().min()
+        && content(one) == content(other)
 }
 
 /// What a rule says, in whatever order.

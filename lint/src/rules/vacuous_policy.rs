@@ -1,4 +1,4 @@
-use netpol_policy::model::{Direction, NetworkPolicy, Peers, Ports};
+use netpol_policy::model::{Direction, NetworkPolicy};
 
 use super::default_deny_voided;
 use super::neighbours;
@@ -86,13 +86,16 @@ pub(super) fn explains(cx: &Context<'_>) -> bool {
 /// The directions in which the policy restricts nothing, each with the policy that is why.
 fn voided<'a>(cx: &Context<'a>) -> Option<Vec<(Direction, &'a NetworkPolicy)>> {
     let policy = cx.policy.model.as_ref()?;
-    let restricts = |direction: &Direction| !is_open(policy, *direction);
+    let restricts = |direction: &Direction| !policy.allows_all(*direction);
     let mut directions: Vec<_> = isolated(policy).collect();
     let whole = directions.iter().all(restricts);
     directions.retain(restricts);
     let mut voided = Vec::new();
     for direction in directions {
-        let mut open = neighbours::selecting_the_same(cx, policy, move |other| is_open(other, direction));
+        if !cx.index.has_open_policy(&policy.name.namespace, direction) {
+            continue;
+        }
+        let mut open = neighbours::selecting_the_same(cx, policy, move |other| other.allows_all(direction));
         voided.extend(open.next().map(|other| (direction, other)));
     }
     if whole && voided.len() == isolated(policy).count() {
@@ -109,12 +112,6 @@ fn voided<'a>(cx: &Context<'a>) -> Option<Vec<(Direction, &'a NetworkPolicy)>> {
 
 fn isolated(policy: &NetworkPolicy) -> impl Iterator<Item = Direction> {
     Direction::ALL.into_iter().filter(|direction| policy.rules(*direction).is_some())
-}
-
-/// Whether a policy allows everything in a direction.
-fn is_open(policy: &NetworkPolicy, direction: Direction) -> bool {
-    let mut rules = policy.rules(direction).into_iter().flatten();
-    rules.any(|rule| rule.peers == Peers::All && rule.ports == Ports::All)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Finding suppressions in a file.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use netpol_policy::source::PolicySource;
 use netpol_policy::span::Span;
 
@@ -9,11 +11,13 @@ use crate::file::SourceFile;
 use crate::rule::Rule;
 use crate::select::named;
 
+static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("lint"));
+
 impl Suppressions {
     /// Those of a file; `None` when there is none.
     pub(crate) fn of(file: &SourceFile) -> Option<Self> {
-        let text = file.text.as_bytes();
-        memmem::find(text, MARK.as_bytes()).or_else(|| memmem::find(text, b"lint-ignore"))?;
+        // Both marks hold this word, and most texts don't.
+        WORD.find(file.text.as_bytes())?;
         let comments = file.manifest.comments.iter().filter_map(|span| comment(file, *span));
         let annotations = file.policies().flat_map(|(_, policy)| annotations(policy));
         let list: Vec<_> = comments.chain(annotations).collect();

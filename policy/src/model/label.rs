@@ -59,6 +59,11 @@ pub enum LabelError {
 }
 
 impl LabelKey {
+    /// The key [`METADATA_NAME`].
+    pub fn metadata_name() -> Self {
+        Self(METADATA_NAME.into())
+    }
+
     /// Checks a key as `validation.IsQualifiedName` does.
     pub fn new(key: &str) -> Result<Self, LabelError> {
         let name = match key.split_once('/') {
@@ -115,14 +120,13 @@ fn check_name(part: &str) -> Result<(), LabelError> {
 
 /// RFC 1123 subdomain, at most 253 bytes, as `validation.IsDNS1123Subdomain` has it.
 pub(crate) fn is_dns_subdomain(text: &str) -> bool {
-    let label = |part: &str| {
-        let bytes = part.as_bytes();
+    let label = |bytes: &[u8]| {
         let ends = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         ends(bytes.first())
             && ends(bytes.last())
             && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
     };
-    text.len() <= 253 && text.split('.').all(label)
+    text.len() <= 253 && text.as_bytes().split(|b| *b == b'.').all(label)
 }
 
 macro_rules! text {

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 
 use ipnet::IpNet;
 
-use super::label::{LabelKey, LabelValue, Labels, METADATA_NAME};
+use super::label::{LabelKey, LabelValue, Labels};
 use super::name::{WorkloadKind, WorkloadName};
 use super::policy::Direction;
 use super::port::{PortName, Protocol};
@@ -13,7 +13,7 @@ use super::port::{PortName, Protocol};
 /// A label on a namespace that isolates all its pods, with the values `none`, `ingress`, `egress` and `all`.
 pub const DEFAULT_DENY_LABEL: &str = "netpol.dev/default-deny";
 
-/// A namespace. Its labels always hold [`METADATA_NAME`].
+/// A namespace. Its labels always hold [`METADATA_NAME`](super::METADATA_NAME).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
     name: Box<str>,
@@ -75,12 +75,12 @@ pub struct Node {
 }
 
 impl Namespace {
-    /// A namespace with its manifest's labels; [`METADATA_NAME`] is added, as the API server does.
+    /// A namespace with its manifest's labels; [`METADATA_NAME`](super::METADATA_NAME) is added, as the API server does.
     pub fn new(name: impl Into<Box<str>>, mut labels: Labels) -> Self {
         let name = name.into();
-        // Both are valid by construction: the key is a constant, a namespace's name is a DNS label.
-        if let (Ok(key), Ok(value)) = (LabelKey::new(METADATA_NAME), LabelValue::new(&name)) {
-            labels.insert(key, value);
+        // Valid by construction: a namespace's name is a DNS label.
+        if let Ok(value) = LabelValue::new(&name) {
+            labels.insert(LabelKey::metadata_name(), value);
         }
         Self { name, labels }
     }

@@ -82,6 +82,12 @@ impl NetworkPolicy {
             Direction::Egress => self.egress.as_deref(),
         }
     }
+
+    /// Whether one rule allows everything in a direction that the policy isolates.
+    pub fn allows_all(&self, direction: Direction) -> bool {
+        let mut rules = self.rules(direction).into_iter().flatten();
+        rules.any(|rule| rule.peers == Peers::All && rule.ports == Ports::All)
+    }
 }
 
 impl Peers {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::error::SyntaxErrorKind;
 use super::limits::Limits;
 use super::node::{Data, Document, NO_DASH, NodeData, ScalarStyle, Style};
-use super::scalar::{self, Tag, Value};
+use super::scalar::{self, Tag};
 use crate::span::Span;
 
 /// Builds the documents of one text.
@@ -114,6 +114,10 @@ impl<'t> Builder<'t> {
         self.pending.clear();
         self.root = None;
         self.last_end = offset;
+        // About as many as manifests have; a text of many documents must not take room for all of it in each.
+        let expected = (self.text.len().saturating_sub(offset as usize) / 8).min(128);
+        self.nodes.reserve(expected);
+        self.pairs.reserve(expected);
     }
 
     /// Where the content so far ends.
@@ -288,9 +292,7 @@ impl<'t> Builder<'t> {
                     let node = &self.nodes[id as usize];
                     match &node.data {
                         data if merge::is_merge_key(data) => *merges = true,
-                        Data::Scalar { text, style, tag }
-                            if scalar::resolve(text, *style, *tag) == Value::Null =>
-                        {
+                        Data::Scalar { text, style, tag } if scalar::is_null(text, *style, *tag) => {
                             return Err(fault(
                                 SyntaxErrorKind::Key,
                                 node.span,

@@ -167,7 +167,10 @@ impl<'a> Node<'a> {
 
     /// True for `null`, `~` and nothing at all.
     pub fn is_null(self) -> bool {
-        self.value() == Some(Value::Null)
+        match &self.data().data {
+            Data::Scalar { text, style, tag } => scalar::is_null(text, *style, *tag),
+            _ => false,
+        }
     }
 
     /// The name that a key has in JSON, where every key is a text: `on` is `true`, `010` is `8`.

@@ -420,7 +420,9 @@ fn is_plain(text: &str) -> bool {
         '\u{80}'..='\u{9f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' => false,
         _ => !c.is_control() && !c.is_whitespace(),
     };
-    text.bytes().all(|b| ascii(&b)) || text.chars().all(seen)
+    // Without a way out in the middle of a chunk the compiler compares many bytes at once.
+    let all_ascii = |chunk: &[u8]| chunk.iter().fold(true, |all, b| all & ascii(b));
+    text.as_bytes().chunks(64).all(all_ascii) || text.chars().all(seen)
 }
 
 /// Characters that begin a plain scalar whatever follows.

@@ -42,6 +42,11 @@ pub(super) fn resolve(text: &str, style: ScalarStyle, tag: Tag) -> Value<'_> {
     }
 }
 
+/// Whether a scalar is null: `null`, `~` or nothing.
+pub(super) fn is_null(text: &str, style: ScalarStyle, tag: Tag) -> bool {
+    text.len() <= "null".len() && resolve(text, style, tag) == Value::Null
+}
+
 /// The name that a key has in JSON.
 pub(super) fn key_text(value: Value<'_>) -> Cow<'_, str> {
     match value {
@@ -63,6 +68,10 @@ fn plain(text: &str) -> Value<'_> {
 }
 
 fn word(text: &str) -> Value<'_> {
+    // Most words are longer than the longest of these.
+    if text.len() > "false".len() {
+        return Value::Str(text);
+    }
     match text {
         "~" | "null" | "Null" | "NULL" => Value::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {

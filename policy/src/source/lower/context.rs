@@ -79,14 +79,18 @@ impl Context {
             self.wrong_type(node, path, "a mapping");
             return None;
         }
-        self.duplicate_keys(node, path);
         let mut fields = Fields { known: [None; N], stray: Vec::new() };
+        let mut again = false;
         for entry in node.entries() {
             let key = entry.key.key_text();
             match names.iter().position(|name| *name == key) {
-                Some(index) => fields.known[index] = Some(entry),
+                Some(index) => again |= fields.known[index].replace(entry).is_some(),
                 None => fields.stray.push(entry),
             }
+        }
+        // Only known fields that are there again, or several unknown ones, can be repeats.
+        if again || fields.stray.len() > 1 {
+            self.duplicate_keys(node, path);
         }
         Some(fields)
     }
