@@ -15,8 +15,11 @@ pub struct Policies<'f> {
     cluster: Option<&'f Cluster>,
     by_namespace: OnceLock<HashMap<Box<str>, Vec<At>>>,
     /// By namespace, then by name.
-    by_name: OnceLock<HashMap<Box<str>, HashMap<Box<str>, Vec<At>>>>,
+    by_name: OnceLock<HashMap<Box<str>, ByName>>,
 }
+
+/// The policies of a namespace.
+type ByName = HashMap<Box<str>, Vec<At>>;
 
 /// Where a policy is kept.
 #[derive(Clone, Copy)]

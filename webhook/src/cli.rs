@@ -28,7 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answer the API server until SIGTERM.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Check the policies that a cluster holds; exit 1 if something is found, 2 if it can't be looked at.
     Audit(audit::Audit),
     /// Check a configuration, or print its schema.

@@ -74,11 +74,11 @@ fn rules(name: &str, rules: &[&CelRule], actions: &[&str], exempt: &[&str]) -> [
         "validations": validations.collect::<Vec<_>>(),
     });
     [
-        object("ValidatingAdmissionPolicy", name, spec),
+        object("ValidatingAdmissionPolicy", name, &spec),
         object(
             "ValidatingAdmissionPolicyBinding",
             name,
-            json!({"policyName": name, "validationActions": actions}),
+            &json!({"policyName": name, "validationActions": actions}),
         ),
     ]
 }
@@ -101,8 +101,8 @@ fn default_deny(namespaces: &Namespaces) -> [Value; 2] {
         }],
     });
     [
-        object("MutatingAdmissionPolicy", name, spec),
-        object("MutatingAdmissionPolicyBinding", name, json!({"policyName": name})),
+        object("MutatingAdmissionPolicy", name, &spec),
+        object("MutatingAdmissionPolicyBinding", name, &json!({"policyName": name})),
     ]
 }
 
@@ -130,11 +130,11 @@ fn removal(namespaces: &Namespaces) -> [Value; 2] {
         }],
     });
     [
-        object("ValidatingAdmissionPolicy", name, spec),
+        object("ValidatingAdmissionPolicy", name, &spec),
         object(
             "ValidatingAdmissionPolicyBinding",
             name,
-            json!({"policyName": name, "validationActions": ["Deny"]}),
+            &json!({"policyName": name, "validationActions": ["Deny"]}),
         ),
     ]
 }
@@ -160,7 +160,7 @@ fn conditions(namespaces: &Namespaces) -> Vec<Value> {
     ]
 }
 
-fn object(kind: &str, name: &str, spec: Value) -> Value {
+fn object(kind: &str, name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": kind,
@@ -171,7 +171,7 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
 
 /// A message has one line.
 fn explained(summary: &str, code: &str) -> String {
-    format!("{} See `netpol-lint explain {code}`", summary.replace('`', ""))
+    format!("{} See `netpol-lint rule {code}`", summary.replace('`', ""))
 }
 
 #[cfg(test)]

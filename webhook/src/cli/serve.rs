@@ -139,7 +139,7 @@ async fn keep_checked(clients: Arc<Clients>, every: Duration) {
             Ok(false) => {}
             Ok(true) => tracing::info!("other authorities of clients are trusted now"),
             Err(error) => {
-                tracing::error!(%error, "the new authorities of clients are refused, the old ones stay")
+                tracing::error!(%error, "the new authorities of clients are refused, the old ones stay");
             }
         }
     }

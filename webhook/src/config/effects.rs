@@ -94,9 +94,9 @@ impl Effects {
 
 /// The rules that one of some effects turns on. What a policy says about its own findings doesn't count: whoever may write
 /// a policy must not be able to let it in.
-pub(super) fn selection<'e>(all: impl Iterator<Item = &'e Effects> + Clone) -> Selection {
+pub(super) fn selection(all: &[Effects]) -> Selection {
     let mut selection = Selection::none().disregarding_suppressions();
-    for rule in RULES.iter().filter(|rule| all.clone().any(|effects| effects.turns_on(rule))) {
+    for rule in RULES.iter().filter(|rule| all.iter().any(|effects| effects.turns_on(rule))) {
         let code: RuleSelector = rule.code.parse().expect("a code stands for its rule");
         selection.add(&code);
     }
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn only_what_does_something_runs() {
         let quiet = effects(&[("ALL", Effect::Off), ("NP103", Effect::Deny)], None);
-        let on: Vec<_> = selection([&quiet].into_iter()).rules().map(|rule| rule.code).collect();
+        let on: Vec<_> = selection(&[quiet]).rules().map(|rule| rule.code).collect();
         assert_eq!(on, ["NP103"]);
     }
 }

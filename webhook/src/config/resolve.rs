@@ -56,7 +56,7 @@ impl Config {
             external_pods: options.external_pods,
             dual_stack: options.dual_stack,
             wide_port_range: options.wide_port_range.unwrap_or(Settings::WIDE_PORT_RANGE),
-            ..selection(all.iter()).into()
+            ..selection(&all).into()
         };
         let (break_glass, preview) = (options.break_glass, options.preview);
         Ok(Self { settings, break_glass, preview, effects, namespaces })

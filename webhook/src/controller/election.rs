@@ -115,7 +115,7 @@ impl Election {
                 Ok(Ok(Some(start))) => return self.leads_since(start),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, lease = self.name, "the lease can't be read or taken")
+                    tracing::warn!(%error, lease = self.name, "the lease can't be read or taken");
                 }
                 Err(_) => tracing::warn!(lease = self.name, "no answer about the lease"),
             }

@@ -57,16 +57,16 @@ impl Events {
     }
 
     /// Something went as it should.
-    pub(super) fn normal(&self, namespace: ObjectReference, reason: &str, note: String) {
+    pub(super) fn normal(&self, namespace: ObjectReference, reason: &str, note: &str) {
         self.send(EventType::Normal, namespace, reason, note);
     }
 
     /// Something needs a person.
-    pub(super) fn warning(&self, namespace: ObjectReference, reason: &str, note: String) {
+    pub(super) fn warning(&self, namespace: ObjectReference, reason: &str, note: &str) {
         self.send(EventType::Warning, namespace, reason, note);
     }
 
-    fn send(&self, type_: EventType, namespace: ObjectReference, reason: &str, note: String) {
+    fn send(&self, type_: EventType, namespace: ObjectReference, reason: &str, note: &str) {
         // The API server takes notes of up to 1,024 bytes.
         let note = note.char_indices().take_while(|(at, _)| *at < 1000).map(|(_, c)| c).collect();
         let (reason, action) = (reason.to_owned(), "Isolate".to_owned());

@@ -67,7 +67,7 @@ impl Reconciler {
             Err(error) => {
                 self.context.metrics.failed();
                 tracing::warn!(namespace = name, %error, "not as it should be; tried again later");
-                self.events.warning(reference(&namespace), "IsolationFailed", error.to_string());
+                self.events.warning(reference(&namespace), "IsolationFailed", &error.to_string());
                 Outcome::Retry
             }
         }
@@ -91,7 +91,7 @@ impl Reconciler {
                 "labelled {DEFAULT_DENY_LABEL}, but {why} depends on it: it gets no policies. An agent that knows the \
                  label isolates it all the same: better set it to none"
             );
-            self.events.warning(reference(namespace), "Exempt", note);
+            self.events.warning(reference(namespace), "Exempt", &note);
             deny = DefaultDeny::default();
         }
         let stored = Kind::ALL.iter().zip(&self.stores.policies);
@@ -133,7 +133,7 @@ impl Reconciler {
                     policy = kind.name(),
                     "the name is taken by somebody else's policy"
                 );
-                self.events.warning(reference(namespace), "NameTaken", note);
+                self.events.warning(reference(namespace), "NameTaken", &note);
                 return Ok(());
             }
             // It goes; its end is an event of its own.
@@ -213,7 +213,7 @@ impl Reconciler {
             }
             Write::Label => ("Labelled", format!("{what} set")),
         };
-        self.events.normal(reference(namespace), reason, note);
+        self.events.normal(reference(namespace), reason, &note);
     }
 
     /// Nothing is written after the lease is lost.

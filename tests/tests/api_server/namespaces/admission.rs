@@ -290,6 +290,6 @@ fn a_cluster_without_a_webhook() {
     removal::changes(&world, &name, &tenant, &guardian, "remove-isolation namespaces.netpol.dev");
     world.server.delete("", &text).unwrap();
     // Others come after this, and must not meet it.
-    let shop = || labels::dry(&world, json!({"name": "a", "labels": {"team": "shop"}}));
+    let shop = || labels::dry(&world, &json!({"name": "a", "labels": {"team": "shop"}}));
     assert!(eventually(|| shop().is_none().then_some(())).is_some());
 }

@@ -118,7 +118,7 @@ fn what_the_cluster_depends_on_is_exempt() {
     let webhook = world.webhook(&["--exempt-namespace", "exempt-by-flag"]);
     let labelled = |name: &str| json!({"name": name, "labels": {super::world::LABEL: "all"}});
     for name in ["kube-exempt", "exempt-by-flag"] {
-        world.create(labelled(name)).unwrap();
+        world.create(&labelled(name)).unwrap();
     }
     let (hook, service) = (world.isolated("hook", "all"), world.isolated("service", "all"));
     let deny = ["netpol-default-deny: Ingress,Egress 0"];

@@ -16,7 +16,7 @@ pub(super) const FLAGS: [&str; 3] =
     ["--own-namespace=own", "--default-deny=ingress", "--default-deny-selector=team in (shop,bank)"];
 
 /// The label that a namespace gets, without creating it.
-pub(super) fn dry(world: &World, metadata: Value) -> Option<String> {
+pub(super) fn dry(world: &World, metadata: &Value) -> Option<String> {
     let namespace = serde_json::from_value(json!({"metadata": metadata})).unwrap();
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
     let created = block_on(Api::<Namespace>::all(world.client()).create(&parameters, &namespace));
@@ -26,7 +26,7 @@ pub(super) fn dry(world: &World, metadata: Value) -> Option<String> {
 /// Waits until the API server asks about such a namespace.
 pub(super) fn wait_until_asked(world: &World, mut metadata: Value) {
     metadata["generateName"] = json!("dry-");
-    let asked = eventually(|| dry(world, metadata.clone()));
+    let asked = eventually(|| dry(world, &metadata));
     assert!(asked.is_some(), "the webhook is never asked");
 }
 
@@ -46,7 +46,7 @@ pub(super) fn creations(world: &World) {
         ("hook-to-come", team("shop"), json!({}), Some("ingress")),
     ] {
         let metadata = json!({"name": name, "labels": labels, "annotations": annotations});
-        assert_eq!(dry(world, metadata.clone()).as_deref(), expected, "{metadata}");
+        assert_eq!(dry(world, &metadata).as_deref(), expected, "{metadata}");
     }
 }
 
@@ -87,10 +87,10 @@ fn each_namespace_gets_the_label_that_is_due() {
                 webhooks: [{name: to-come.example.com, sideEffects: None, admissionReviewVersions: [v1], failurePolicy: Ignore, \
                 clientConfig: {service: {namespace: hook-to-come, name: hook}}, rules: []}]\n";
     world.server.apply("", hook).unwrap();
-    let to_come = || dry(&world, json!({"name": "hook-to-come", "labels": {"team": "shop"}}));
+    let to_come = || dry(&world, &json!({"name": "hook-to-come", "labels": {"team": "shop"}}));
     assert!(eventually(|| to_come().is_none().then_some(())).is_some(), "it is exempt");
     world.server.delete("", hook).unwrap();
-    assert!(eventually(|| to_come()).is_some(), "it isn't any more");
+    assert!(eventually(to_come).is_some(), "it isn't any more");
 
     changes(&world);
     drop(registration);

@@ -60,10 +60,10 @@ impl World {
     pub(super) fn namespace(&self, prefix: &str, metadata: Value) -> String {
         let mut metadata = metadata;
         metadata["generateName"] = json!(format!("{prefix}-"));
-        self.create(metadata).unwrap().metadata.name.unwrap()
+        self.create(&metadata).unwrap().metadata.name.unwrap()
     }
 
-    pub(super) fn create(&self, metadata: Value) -> kube::Result<Namespace> {
+    pub(super) fn create(&self, metadata: &Value) -> kube::Result<Namespace> {
         let namespace = serde_json::from_value(json!({"metadata": metadata})).unwrap();
         block_on(Api::all(self.client.clone()).create(&PostParams::default(), &namespace))
     }

@@ -5,7 +5,7 @@ use std::fs;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use netpol_tests::apiserver::{ApiServer, block_on};
+use netpol_tests::apiserver::{ApiServer, TempNamespace, block_on};
 use serde_json::json;
 
 use super::{Validating, eventually, policy};
@@ -49,7 +49,7 @@ namespaces:
     server.apply("", &labels).unwrap();
     let validating = Validating::start(server, config, &[]);
     let webhook = &validating.webhook;
-    let names = [&deny, &warn, &audit, &off].map(|namespace| namespace.name());
+    let names = [&deny, &warn, &audit, &off].map(TempNamespace::name);
     let _registration = webhook.register(server, &names).unwrap();
     wait_until_asked(server, deny.name());
     let message = refusal(server, deny.name(), &policy(BAD, "")).unwrap();

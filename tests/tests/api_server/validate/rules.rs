@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use netpol_lint::RULES;
-use netpol_tests::apiserver::ApiServer;
+use netpol_tests::apiserver::{ApiServer, TempNamespace};
 use serde_json::{Value, json};
 
 use super::{PATIENCE, Validating};
@@ -85,7 +85,7 @@ fn every_rule_refuses_and_its_repaired_form_is_accepted() {
             [server.namespace(&prefix).unwrap(), server.namespace(&format!("{prefix}-other")).unwrap()]
         })
         .collect();
-    let names: Vec<_> = namespaces.iter().flatten().map(|namespace| namespace.name()).collect();
+    let names: Vec<_> = namespaces.iter().flatten().map(TempNamespace::name).collect();
     // In the namespaces of a rule, that rule alone is on.
     let entries = cases.iter().map(|case| {
         let code = code(case);
