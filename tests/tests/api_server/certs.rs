@@ -195,7 +195,7 @@ fn three_replicas_at_once_agree_on_one_authority() {
     installation.wait_ready(3);
 
     let bundles = installation.published();
-    assert_eq!(bundles.len(), 3);
+    assert_eq!(bundles.len(), 4);
     let rotation = installation.rotation();
     for bundle in &bundles {
         assert_eq!(bundle.certificates(), [rotation.current().certificate().clone()]);
