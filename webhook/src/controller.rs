@@ -4,7 +4,7 @@
 //! every network plugin knows. Nothing is remembered but what the cluster itself holds: each step compares a namespace
 //! as it is with its policies as they are, so it doesn't matter which events were missed, nor who did the last step.
 //!
-//! [`Election`] says who works. [`run`] is the work, and is dropped with all its tasks in the moment that the lease is lost.
+//! [`Election`] says who works. `run` is the work, and is dropped with all its tasks in the moment that the lease is lost.
 
 mod election;
 mod events;
