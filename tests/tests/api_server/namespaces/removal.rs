@@ -103,7 +103,7 @@ fn to_remove_isolation_takes_a_right() {
     world.server.apply(&name, TENANT).unwrap();
     let webhook =
         Webhook::start(&world.kubeconfig, &["--own-namespace=netpol-system", "--drain-time=0s"]).unwrap();
-    let registration = webhook.register(world.server, &[&name]).unwrap();
+    let registration = webhook.register(world.server, &[&name, "asks-alone"]).unwrap();
     let tenant = world.server.client_as("tenant", &["changers"]).unwrap();
     let guardian = world.server.client_as("guardian", &["changers"]).unwrap();
     wait_until_guarded(&tenant, &name);
@@ -120,6 +120,13 @@ fn to_remove_isolation_takes_a_right() {
     change(&tenant, &name, other).unwrap();
     world.delete(&name);
     change(&tenant, &name, json!({"metadata": {"finalizers": null, "labels": {LABEL: null}}})).unwrap();
+
+    // What asks for isolation is never created without its label; who doesn't ask doesn't wait.
+    let asks = json!({"name": "asks-alone", "annotations": {LABEL: "all"}});
+    let refused = world.create(&asks).unwrap_err().to_string();
+    assert!(refused.contains("asking.namespaces.netpol.dev"), "{refused}");
+    world.create(&json!({"name": "asks-alone"})).unwrap();
+    world.delete("asks-alone");
     drop(registration);
 }
 
