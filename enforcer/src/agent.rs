@@ -338,6 +338,7 @@ impl Agent {
         let node = LocalNode {
             name: self.options.node.as_str().into(),
             pod_addresses: found.iter().flat_map(|veth| veth.addresses.iter().copied()).collect(),
+            attached: BTreeMap::new(),
         };
         let fresh = self
             .compiled_for
@@ -347,7 +348,7 @@ impl Agent {
             self.desired = compile(cluster, &node, &mut self.clauses);
             self.compiled_for = Some((Arc::clone(cluster), node));
         }
-        let bound = bind(&found, &self.desired, &self.bound);
+        let bound = bind(&found, &self.desired, &BTreeMap::new(), &self.bound);
         let unbound: BTreeSet<u32> =
             found.iter().filter(|veth| veth.addresses.is_empty()).map(|veth| veth.link).collect();
         self.unbound_since.retain(|link, _| unbound.contains(link));

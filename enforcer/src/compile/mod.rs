@@ -34,6 +34,9 @@ pub struct LocalNode {
     pub name: Box<str>,
     /// Addresses found behind the node's veths. A pod that no manifest gives a node lives where its address is.
     pub pod_addresses: BTreeSet<IpAddr>,
+    /// The addresses that the network plugin gave to pods of this node: known before the cluster says them, and the truth where
+    /// the cluster still says something else.
+    pub attached: BTreeMap<WorkloadName, BTreeSet<IpAddr>>,
 }
 
 /// What the node must enforce.
@@ -85,7 +88,7 @@ impl Endpoint {
 /// `clauses` gives peer clauses their numbers; passing the same one again keeps them stable from one compile to the next.
 #[must_use]
 pub fn compile(cluster: &Cluster, node: &LocalNode, clauses: &mut Clauses) -> Desired {
-    let owners = owners(cluster);
+    let owners = owners(cluster, node);
     let mut sets = BTreeSet::new();
     let endpoints: BTreeMap<WorkloadName, Endpoint> = local_pods(&owners, node)
         .into_iter()
@@ -102,20 +105,25 @@ pub fn compile(cluster: &Cluster, node: &LocalNode, clauses: &mut Clauses) -> De
     }
 }
 
-/// Which pod each address belongs to: of those that have it, the newest that runs and has its own network.
+/// Which pod each address belongs to: the one that was attached to this node's network with it; else, of those that have it,
+/// the newest that runs and has its own network.
 ///
-/// The same choice as [`Cluster::owner`], for all addresses at once.
-fn owners(cluster: &Cluster) -> BTreeMap<IpAddr, &Pod> {
-    let mut owners: BTreeMap<IpAddr, &Pod> = BTreeMap::new();
+/// But for what is attached the same choice as [`Cluster::owner`], for all addresses at once.
+fn owners<'c>(cluster: &'c Cluster, node: &LocalNode) -> BTreeMap<IpAddr, &'c Pod> {
+    let mut owners: BTreeMap<IpAddr, (bool, &Pod)> = BTreeMap::new();
     for pod in cluster.pods.iter().filter(|pod| pod.is_subject()) {
-        for address in &pod.addresses {
-            let owner = owners.entry(*address).or_insert(pod);
-            if pod.created.cmp(&owner.created).then_with(|| owner.name.cmp(&pod.name)).is_gt() {
-                *owner = pod;
+        let attached = node.attached.get(&pod.name);
+        let said = pod.addresses.iter().filter(|_| attached.is_none());
+        for address in attached.into_iter().flatten().chain(said) {
+            let claim = (attached.is_some(), pod);
+            let owner = owners.entry(*address).or_insert(claim);
+            let (before, now) = ((owner.0, &owner.1.created), (claim.0, &pod.created));
+            if now.cmp(&before).then_with(|| owner.1.name.cmp(&pod.name)).is_gt() {
+                *owner = claim;
             }
         }
     }
-    owners
+    owners.into_iter().map(|(address, (_, pod))| (address, pod)).collect()
 }
 
 /// The pods of this node, with the addresses that are theirs.
@@ -123,6 +131,7 @@ fn local_pods<'c>(owners: &BTreeMap<IpAddr, &'c Pod>, node: &LocalNode) -> Vec<(
     let mut pods: BTreeMap<&WorkloadName, (&Pod, BTreeSet<IpAddr>)> = BTreeMap::new();
     for (address, pod) in owners {
         let here = match &pod.node {
+            _ if node.attached.contains_key(&pod.name) => true,
             Some(name) => **name == *node.name,
             None => pod.addresses.iter().any(|address| node.pod_addresses.contains(address)),
         };

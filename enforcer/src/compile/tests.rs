@@ -54,6 +54,44 @@ proptest! {
     }
 }
 
+#[test]
+fn an_attached_address_belongs_to_whom_it_was_given() {
+    let pod = |name: &str, node: Option<&str>, addresses: &[&str], created: &str| Pod {
+        node: node.map(Into::into),
+        addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
+        created: Some(created.into()),
+        ..Pod::new(WorkloadName::new("shop", WorkloadKind::Pod, name), Labels::new())
+    };
+    let cluster = Cluster {
+        pods: vec![
+            pod("starting", Some("here"), &[], "2026-01-01T00:00:00Z"),
+            pod("ending", Some("here"), &["10.0.0.2", "10.0.0.3"], "2026-01-02T00:00:00Z"),
+            // Its sandbox was made anew; the cluster says its former address.
+            pod("renewed", None, &["10.0.0.4"], "2026-01-01T00:00:00Z"),
+        ],
+        ..Cluster::default()
+    };
+    let name = |pod: &str| WorkloadName::new("shop", WorkloadKind::Pod, pod);
+    let addresses = |list: &[&str]| list.iter().map(|address| address.parse().expect("an address")).collect();
+    let node = LocalNode {
+        name: "here".into(),
+        attached: BTreeMap::from([
+            (name("starting"), addresses(&["10.0.0.2"])),
+            (name("renewed"), addresses(&["10.0.0.5"])),
+            (name("unheard-of"), addresses(&["10.0.0.6"])),
+        ]),
+        ..LocalNode::default()
+    };
+    let desired = compile(&cluster, &node, &mut Clauses::default());
+    let endpoints = desired.endpoints.into_iter().map(|(name, endpoint)| (name, endpoint.addresses));
+    let expected = [
+        (name("ending"), addresses(&["10.0.0.3"])),
+        (name("renewed"), addresses(&["10.0.0.5"])),
+        (name("starting"), addresses(&["10.0.0.2"])),
+    ];
+    assert_eq!(endpoints.collect::<BTreeMap<_, _>>(), BTreeMap::from(expected));
+}
+
 /// The tables as the kernel has them.
 struct Tables {
     classes: BTreeMap<IpNet, Identity>,
