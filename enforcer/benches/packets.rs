@@ -97,6 +97,7 @@ fn fill(ebpf: &mut Ebpf) -> Result<()> {
         sets,
         v4: [u32::from_ne_bytes(POD), 0],
         v6: [Address::NONE; 3],
+        flags: 0,
     };
     HashMap::try_from(map(ebpf, maps::ENDPOINTS)?)?.insert(LINK, endpoint, 0)?;
 

@@ -434,6 +434,7 @@ impl Agent {
                         pod: pod.clone(),
                         addresses: endpoint.addresses.iter().chain(link_local).copied().collect(),
                         mac: peer.mac,
+                        audited: false,
                         ingress: gate(&endpoint.ingress),
                         egress: gate(&endpoint.egress),
                     },

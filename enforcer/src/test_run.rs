@@ -34,6 +34,8 @@ pub struct Outcome {
     pub action: i32,
     /// `skb->mark` afterwards.
     pub mark: u32,
+    /// `__sk_buff.cb` afterwards: see [`netpol_enforcer_common::trace`].
+    pub answer: [u32; 5],
     /// The mean duration of one run.
     pub duration: Duration,
 }
@@ -52,6 +54,7 @@ const CONTEXT: usize = 192;
 const MARK: usize = 8;
 const INGRESS_IFINDEX: usize = 36;
 const IFINDEX: usize = 40;
+const CB: usize = 48;
 
 /// Runs a loaded program `repeat` times on a packet that begins with its Ethernet header.
 ///
@@ -79,6 +82,7 @@ pub fn run(
     Ok(Outcome {
         action: result.return_value.cast_signed(),
         mark: take(&context_out, MARK),
+        answer: [0, 1, 2, 3, 4].map(|word| take(&context_out, CB + word * 4)),
         duration: result.duration,
     })
 }

@@ -11,6 +11,11 @@ pub const EVENTS_ALLOWED: u32 = 1 << 1;
 pub const SKIP_UNISOLATED: u32 = 1 << 2;
 /// Emit no events for drops (the counters still count).
 pub const NO_DROP_EVENTS: u32 = 1 << 3;
+/// Packets of unknown endpoints that would be dropped pass, are counted as audited and told.
+pub const AUDIT_UNKNOWN: u32 = 1 << 4;
+
+/// The default [`Config::event_limit`].
+pub const EVENT_LIMIT: u32 = 256;
 
 /// The settings. A mask of 0 (a map never written) makes every program drop what policy would have to judge.
 ///
@@ -36,6 +41,9 @@ pub struct Config {
     pub icmp: u32,
     /// SCTP and every other protocol.
     pub other: u32,
+    /// How many events are told on each CPU about each endpoint in a tick of the clock (see [`crate::conntrack::tick`]); what is beyond is
+    /// counted under [`crate::reason::Reason::EventLimited`]. 0: no limit.
+    pub event_limit: u32,
 }
 
 impl Config {
@@ -52,6 +60,7 @@ impl Config {
             udp: 60,
             icmp: 5,
             other: 600,
+            event_limit: EVENT_LIMIT,
         }
     }
 

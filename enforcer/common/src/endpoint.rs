@@ -12,6 +12,10 @@ pub const SET_NONE: u32 = 0;
 /// The set id of a direction that is closed because the agent can't program it (map full, policy too large): nothing passes.
 pub const SET_CLOSED: u32 = u32::MAX;
 
+/// Nothing is dropped on account of policy: what would be is counted, told and let through. It becomes a tracked flow like what is
+/// allowed, so that it is told once; a new epoch asks again.
+pub const AUDIT: u32 = 1 << 0;
+
 /// The sets that decide for an endpoint: ids from `1` to `SET_CLOSED - 1` name a set in [`crate::maps::POLICIES`].
 /// A set without entries is fine; it allows nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -44,9 +48,18 @@ pub struct Endpoint {
     pub v4: [u32; MAX_V4],
     /// IPv6 addresses; [`Address::NONE`]: unused.
     pub v6: [Address; MAX_V6],
+    /// [`AUDIT`].
+    pub flags: u32,
 }
 
 impl Endpoint {
+    /// Whether a flag is set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
     /// Whether an address is the endpoint's own.
     #[must_use]
     #[inline(always)]
@@ -90,6 +103,7 @@ mod tests {
             sets: [Sets::default(); BANKS],
             v4: [u32::from_ne_bytes([10, 0, 0, 1]), 0],
             v6: [v6(1), v6(2), Address::NONE],
+            flags: 0,
         };
         for (address, owned) in [
             (Address::from_v4([10, 0, 0, 1]), true),

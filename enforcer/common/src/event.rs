@@ -6,7 +6,7 @@ use crate::Address;
 /// [`crate::config::EVENTS_ALLOWED`] is set; packets of established flows never.
 ///
 /// A record in the ring buffer is exactly this long. If the buffer is full the event is lost and counted
-/// ([`crate::reason::Reason::EventLost`]).
+/// ([`crate::reason::Reason::EventLost`]); so is one beyond the endpoint's limit ([`crate::reason::Reason::EventLimited`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Event {
@@ -44,12 +44,14 @@ pub struct Event {
     pub direction: u8,
     /// [`crate::reason::Reason`]; it also says whether the packet was dropped.
     pub reason: u8,
-    /// [`DEFERRED`].
+    /// [`DEFERRED`], [`AUDITED`].
     pub flags: u8,
 }
 
 /// Decided after translation, at the link where it leaves, on behalf of the endpoint it came from.
 pub const DEFERRED: u8 = 1;
+/// The reason is one for a drop, but the packet passed: its endpoint is only audited.
+pub const AUDITED: u8 = 2;
 
 impl Event {
     /// Reads a record of the ring buffer. `None` if it is too short, which only another layout version can cause.

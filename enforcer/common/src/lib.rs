@@ -27,6 +27,7 @@
 pub mod address;
 pub mod config;
 pub mod conntrack;
+pub mod denied;
 pub mod endpoint;
 pub mod event;
 pub mod fragment;
@@ -36,6 +37,7 @@ pub mod mark;
 pub mod policy;
 pub mod reason;
 pub mod service;
+pub mod trace;
 
 mod pod;
 
@@ -43,7 +45,7 @@ pub use address::Address;
 
 /// The version of everything in this crate. It is part of the names under which maps and links are pinned: raise
 /// it whenever a layout, a map's type or the meaning of a value changes.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// The first epoch with a programmed state. See the crate's documentation.
 pub const FIRST_EPOCH: u32 = 2;

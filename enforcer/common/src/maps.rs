@@ -6,6 +6,7 @@
 use crate::{
     config::Config,
     conntrack::{Flow, FlowKey, Link, LinkKey},
+    denied::{DeniedKey, Told},
     endpoint::Endpoint,
     fragment::{Fragment, FragmentKey},
     identity::{CidrV4Key, CidrV6Key, IdentityKey},
@@ -45,10 +46,12 @@ pub const FRAGMENTS: &str = "FRAGMENTS";
 pub const EVENTS: &str = "EVENTS";
 /// Per-CPU array: [`crate::reason::Reason::counter`] → [`Counter`].
 pub const COUNTERS: &str = "COUNTERS";
+/// Per-CPU hash: [`DeniedKey`] → [`Counter`]. Written by the programs; the agent removes.
+pub const DENIED: &str = "DENIED";
 
 /// The maps to pin: all of them. The event stream is among them so that another process can read it; records are consumed, so
 /// there can be one reader at a time.
-pub const PINNED: [&str; 15] = [
+pub const PINNED: [&str; 16] = [
     CONFIG,
     EPOCH,
     ENDPOINTS,
@@ -64,6 +67,7 @@ pub const PINNED: [&str; 15] = [
     FRAGMENTS,
     EVENTS,
     COUNTERS,
+    DENIED,
 ];
 
 /// The default sizes, in entries (bytes for [`EVENTS`]).
@@ -90,14 +94,16 @@ pub mod size {
     pub const LINKS: u32 = 1 << 16;
     /// [`super::FRAGMENTS`].
     pub const FRAGMENTS: u32 = 1 << 13;
+    /// [`super::DENIED`].
+    pub const DENIED: u32 = 1 << 14;
     /// [`super::EVENTS`], a power of two.
     pub const EVENTS: u32 = 1 << 20;
 }
 
 // No key or value may have padding: its bytes would be compared with whatever is in it.
 const _: () = {
-    assert!(size_of::<Config>() == 9 * 4);
-    assert!(size_of::<Endpoint>() == 4 + 2 + 6 + 16 + 8 + 48);
+    assert!(size_of::<Config>() == 10 * 4);
+    assert!(size_of::<Endpoint>() == 4 + 2 + 6 + 16 + 8 + 48 + 4);
     assert!(size_of::<IdentityKey>() == 20);
     assert!(size_of::<CidrV4Key>() == 8);
     assert!(size_of::<CidrV6Key>() == 20);
@@ -111,5 +117,7 @@ const _: () = {
     assert!(size_of::<FragmentKey>() == 44);
     assert!(size_of::<Fragment>() == 12);
     assert!(size_of::<Counter>() == 16);
+    assert!(size_of::<DeniedKey>() == 8);
+    assert!(size_of::<Told>() == 8);
     assert!(size_of::<crate::event::Event>() == 8 + 7 * 4 + 32 + 8 + 4);
 };

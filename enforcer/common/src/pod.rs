@@ -19,6 +19,7 @@ pod!(
     crate::conntrack::FlowKey,
     crate::conntrack::Link,
     crate::conntrack::LinkKey,
+    crate::denied::DeniedKey,
     crate::endpoint::Endpoint,
     crate::fragment::Fragment,
     crate::fragment::FragmentKey,

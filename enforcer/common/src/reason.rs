@@ -4,8 +4,8 @@
 pub const FIRST_DROP: u8 = 32;
 /// More than any reason's number.
 pub const REASONS: u32 = 64;
-/// The entries of [`crate::maps::COUNTERS`].
-pub const COUNTERS_LEN: u32 = REASONS * 2;
+/// The entries of [`crate::maps::COUNTERS`]: every reason and direction, and the same again for what was only audited.
+pub const COUNTERS_LEN: u32 = REASONS * 4;
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, $code:literal;)+) => {
@@ -95,6 +95,8 @@ reasons! {
     /// The agent has not configured the programs yet.
     Unready = 44, "unready";
 
+    /// Not a verdict: an event was not told because the endpoint had too many at that moment.
+    EventLimited = 62, "event-limited";
     /// Not a verdict: an event was lost because the ring buffer was full.
     EventLost = 63, "event-lost";
 }
@@ -104,7 +106,14 @@ impl Reason {
     #[must_use]
     #[inline(always)]
     pub const fn is_drop(self) -> bool {
-        self as u8 >= FIRST_DROP && self as u8 != Self::EventLost as u8
+        self as u8 >= FIRST_DROP && (self as u8) < Self::EventLimited as u8
+    }
+
+    /// Where packets are counted in [`crate::maps::COUNTERS`] that this reason would have dropped, were they not only audited.
+    #[must_use]
+    #[inline(always)]
+    pub const fn audited_counter(self, direction: crate::Direction) -> u32 {
+        self.counter(direction) + REASONS * 2
     }
 
     /// Where this reason is counted in [`crate::maps::COUNTERS`].
@@ -134,11 +143,12 @@ mod tests {
     fn numbers() {
         for &reason in Reason::ALL {
             assert_eq!(Reason::from_number(reason as u8), Some(reason));
-            assert!(reason.counter(Direction::Egress) < COUNTERS_LEN);
+            assert!(reason.audited_counter(Direction::Egress) < COUNTERS_LEN);
             assert!(reason.text().ends_with('.'));
         }
         assert!(Reason::NotAllowed.is_drop());
         assert!(!Reason::Policy.is_drop());
         assert!(!Reason::EventLost.is_drop());
+        assert!(!Reason::EventLimited.is_drop());
     }
 }

@@ -2,8 +2,9 @@
 
 use netpol_enforcer_common::{
     Direction,
+    config::AUDIT_UNKNOWN,
     conntrack::{self, Flow, Link, LinkKey},
-    endpoint::{Endpoint, SET_NONE},
+    endpoint::{AUDIT, Endpoint, SET_NONE},
     event::DEFERRED,
     mark,
     reason::Reason,
@@ -18,6 +19,7 @@ use crate::{
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse, part},
     skb::Skb,
     telemetry::{Subject, conclude},
+    trace::tracing,
     track,
 };
 
@@ -60,7 +62,10 @@ pub fn decide(context: &Context, scratch: &mut Scratch) -> i32 {
             subject.generation = endpoint.generation;
             translated(context, endpoint, packet, question);
         }
-        None => question.verdict.set(Reason::SlotUnknown),
+        None => {
+            question.verdict.set(Reason::SlotUnknown);
+            question.verdict.audited = context.config.has(AUDIT_UNKNOWN);
+        }
     }
     if question.verdict.allows() {
         context.set_mark(context.mark & !mark::DEFER);
@@ -80,8 +85,9 @@ fn translated(context: &Context, endpoint: &Endpoint, packet: &mut Packet, quest
         fragment::resolve(context, endpoint.generation, packet, Direction::Egress);
     }
     if packet.kind == kind::BROKEN {
-        question.verdict.reason = u32::from(packet.broken);
-        return;
+        question.verdict = Verdict::new();
+        question.verdict.audit = endpoint.has(AUDIT);
+        return question.verdict.break_off(packet.broken);
     }
     question.key = flow::key(endpoint.generation, packet, Direction::Egress);
     question.flow = Flow::default();
@@ -119,5 +125,7 @@ fn link(context: &Context, packet: &Packet, question: &Question) {
         reserved: 0,
     };
     // Without the note replies pass as long as the pod's own packets do.
-    let _ = maps::LINKS.insert(&key, &link, 0);
+    if !tracing() {
+        let _ = maps::LINKS.insert(&key, &link, 0);
+    }
 }

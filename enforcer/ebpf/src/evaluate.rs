@@ -4,7 +4,7 @@ use aya_ebpf::maps::lpm_trie::Key;
 use netpol_enforcer_common::{
     Address, Direction, bank_of,
     conntrack::{DEFERRED, Flow, FlowKey, LinkKey},
-    endpoint::{Endpoint, SET_CLOSED, SET_NONE},
+    endpoint::{AUDIT, Endpoint, SET_CLOSED, SET_NONE},
     identity::{ANY, BANK_BITS, CidrV4Key, CidrV6Key, IdentityKey},
     policy::{BITS_FULL, PolicyKey},
     reason::Reason,
@@ -35,6 +35,10 @@ pub struct Verdict {
     pub track: bool,
     /// Whether to tell about it.
     pub news: bool,
+    /// Whether the endpoint is only audited.
+    pub audit: bool,
+    /// The reason is one for a drop, but the packet passes, because of `audit`.
+    pub audited: bool,
 }
 
 impl Verdict {
@@ -49,19 +53,45 @@ impl Verdict {
             defer: false,
             track: false,
             news: false,
+            audit: false,
+            audited: false,
         }
     }
 
     /// Whether the packet passes.
     #[inline(always)]
     pub const fn allows(&self) -> bool {
-        self.reason < netpol_enforcer_common::reason::FIRST_DROP as u32
+        self.reason < netpol_enforcer_common::reason::FIRST_DROP as u32 || self.audited
+    }
+
+    /// Says no for a reason that policy has. Returns whether the packet passes all the same.
+    #[inline(always)]
+    pub fn deny(&mut self, reason: Reason) -> bool {
+        self.reason = reason as u32;
+        self.audited = self.audit;
+        self.audited
+    }
+
+    /// Says no to a packet that can't be taken apart. An endpoint in audit mode lets pass what would pass if nothing isolated it.
+    #[inline(always)]
+    pub fn break_off(&mut self, broken: u8) {
+        self.reason = u32::from(broken);
+        self.audited = self.audit
+            && [
+                Reason::ExtensionHeaders,
+                Reason::FragmentTooShort,
+                Reason::FragmentUnknown,
+                Reason::FragmentsFull,
+            ]
+            .iter()
+            .any(|policy| *policy as u8 == broken);
     }
 
     /// Sets the reason.
     #[inline(always)]
     pub fn set(&mut self, reason: Reason) {
         self.reason = reason as u32;
+        self.audited = false;
     }
 
     /// Sets the reason, and returns whether the packet passes.
@@ -97,6 +127,7 @@ pub fn open(
     let key = &question.key;
     let verdict = &mut question.verdict;
     *verdict = Verdict::new();
+    verdict.audit = endpoint.has(AUDIT);
     let sets = context.sets(endpoint);
     let (set, port) = match opened {
         Direction::Egress => (sets.egress, key.remote_port),
@@ -154,6 +185,7 @@ pub fn open(
 pub fn open_translated(context: &Context, endpoint: &Endpoint, question: &mut Question) -> bool {
     let verdict = &mut question.verdict;
     *verdict = Verdict::new();
+    verdict.audit = endpoint.has(AUDIT);
     verdict.set = context.sets(endpoint).egress;
     verdict.track = true;
     ask(context, verdict, &question.key.remote, question.key.protocol, question.key.remote_port)
@@ -168,13 +200,14 @@ fn is_service(address: &Address, protocol: u8, port: u16) -> bool {
 #[inline(never)]
 fn ask(context: &Context, verdict: &mut Verdict, peer: &Address, protocol: u8, port: u16) -> bool {
     if verdict.set == SET_CLOSED {
-        return verdict.answer(Reason::Closed);
+        return verdict.deny(Reason::Closed);
     }
     let port = if Packet::has_ports(protocol) { port } else { 0 };
     let identity = identity(bank_of(context.epoch), peer);
     verdict.identity = identity;
-    verdict.set(Reason::NotAllowed);
-    identity != ANY && allowed(verdict, identity, protocol, port) || allowed(verdict, ANY, protocol, port)
+    identity != ANY && allowed(verdict, identity, protocol, port)
+        || allowed(verdict, ANY, protocol, port)
+        || verdict.deny(Reason::NotAllowed)
 }
 
 #[inline(always)]

@@ -9,6 +9,7 @@ use netpol_enforcer_common::{
 use crate::{
     maps,
     packet::{ICMP, ICMPV6, Packet, TCP, UDP, kind},
+    trace::tracing,
 };
 
 /// The key of the flow to which a packet belongs that travels in a direction.
@@ -38,6 +39,9 @@ pub fn key(generation: u32, packet: &Packet, direction: Direction) -> FlowKey {
 /// The flow with a key, unless it has expired.
 #[inline(always)]
 pub fn find(key: &FlowKey, config: &Config, now: u32) -> Option<&'static mut Flow> {
+    if tracing() {
+        return None;
+    }
     // SAFETY: the memory stays a flow's, though perhaps another's, for the run of the program; see `touch` for writes.
     let flow = unsafe { &mut *maps::CONNTRACK.get_ptr_mut(key)? };
     // Another CPU may have stamped it a moment after this one read the clock.

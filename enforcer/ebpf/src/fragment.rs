@@ -10,6 +10,7 @@ use crate::{
     context::Context,
     maps::{self, Find as _},
     packet::{Packet, kind, part},
+    trace::tracing,
 };
 
 /// Remembers the ports of a first fragment and recalls them for the others. On failure (false) the packet is [`kind::BROKEN`].
@@ -34,7 +35,7 @@ pub fn resolve(context: &Context, generation: u32, packet: &mut Packet, directio
             seen: context.now,
             kind: u32::from(packet.kind) | u32::from(packet.protocol) << 8,
         };
-        if maps::FRAGMENTS.insert(&key, &fragment, 0).is_err() {
+        if !tracing() && maps::FRAGMENTS.insert(&key, &fragment, 0).is_err() {
             return fail(packet, Reason::FragmentsFull);
         }
         return true;

@@ -2,8 +2,8 @@
 
 use netpol_enforcer_common::{
     Direction,
-    config::UNKNOWN_ALLOW,
-    endpoint::{Endpoint, SET_NONE},
+    config::{AUDIT_UNKNOWN, UNKNOWN_ALLOW},
+    endpoint::{AUDIT, Endpoint, SET_NONE},
     mark,
     reason::Reason,
 };
@@ -11,6 +11,7 @@ use netpol_enforcer_common::{
 use crate::{
     DROP, PASS,
     context::{Context, is_node},
+    evaluate::Verdict,
     maps::{Scratch, scratch},
     neighbour,
     packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, kind, parse},
@@ -40,6 +41,8 @@ pub fn run(skb: Skb) -> i32 {
         }
         None => {
             unknown(&context, scratch);
+            let verdict = &mut scratch.question.verdict;
+            verdict.audited = audits_unknown(&context, verdict);
             if scratch.question.verdict.allows() {
                 let defer = if scratch.question.verdict.defer { mark::DEFER } else { 0 };
                 context.set_mark(mark::FORWARDED | defer);
@@ -71,7 +74,7 @@ fn known(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch) {
             return verdict.set(if own { Reason::Neighbour } else { Reason::Spoofed });
         }
         ETHERTYPE_IPV4 | ETHERTYPE_IPV6 if !tagged => {}
-        _ => return verdict.set(other_ether_type(context, endpoint)),
+        _ => return other_ether_type(context, endpoint, verdict),
     }
     if !parse(context.skb, ETHERNET_HEADER, packet) {
         return verdict.set(Reason::Malformed);
@@ -88,9 +91,20 @@ fn known(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch) {
 
 /// The verdict on what is neither ARP nor IP: policies can't speak of it.
 #[inline(always)]
-pub fn other_ether_type(context: &Context, endpoint: &Endpoint) -> Reason {
+pub fn other_ether_type(context: &Context, endpoint: &Endpoint, verdict: &mut Verdict) {
     let sets = context.sets(endpoint);
-    if sets.ingress == SET_NONE && sets.egress == SET_NONE { Reason::NotIsolated } else { Reason::EtherType }
+    if sets.ingress == SET_NONE && sets.egress == SET_NONE {
+        verdict.set(Reason::NotIsolated);
+    } else {
+        verdict.audit = endpoint.has(AUDIT);
+        verdict.deny(Reason::EtherType);
+    }
+}
+
+/// Whether a packet that would be dropped because its endpoint is unknown passes.
+#[inline(always)]
+pub fn audits_unknown(context: &Context, verdict: &Verdict) -> bool {
+    verdict.reason == Reason::UnknownEndpoint as u32 && context.config.has(AUDIT_UNKNOWN)
 }
 
 /// The verdict on a packet of a link that belongs to no known pod.

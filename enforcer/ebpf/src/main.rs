@@ -16,6 +16,7 @@ mod packet;
 mod skb;
 mod telemetry;
 mod to_pod;
+mod trace;
 mod track;
 
 use aya_ebpf::{macros::classifier, programs::TcContext};

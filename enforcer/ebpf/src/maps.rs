@@ -3,12 +3,13 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
 };
 use netpol_enforcer_common::{
     Address,
     config::Config,
     conntrack::{Flow, FlowKey, Link, LinkKey},
+    denied::{DeniedKey, TOLD_PLACES, Told},
     endpoint::Endpoint,
     fragment::{Fragment, FragmentKey},
     identity::{CidrV4Key, CidrV6Key, IdentityKey},
@@ -69,6 +70,14 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(size::EVENTS, 0);
 
 #[map]
 pub static COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(COUNTERS_LEN, 0);
+
+#[map]
+pub static DENIED: PerCpuHashMap<DeniedKey, Counter> =
+    PerCpuHashMap::with_max_entries(size::DENIED, BPF_F_NO_PREALLOC);
+
+/// How much was told of late, by the lowest bits of the slot.
+#[map]
+pub static TOLD: PerCpuArray<Told> = PerCpuArray::with_max_entries(TOLD_PLACES, 0);
 
 /// Working memory.
 ///

@@ -30,6 +30,18 @@ impl Skb {
         unsafe { (*self.0).mark = mark };
     }
 
+    /// Leaves words for whoever runs the program as a question.
+    #[inline(always)]
+    pub fn answer(self, words: [u32; 5]) {
+        unsafe {
+            (*self.0).cb[0] = words[0];
+            (*self.0).cb[1] = words[1];
+            (*self.0).cb[2] = words[2];
+            (*self.0).cb[3] = words[3];
+            (*self.0).cb[4] = words[4];
+        }
+    }
+
     /// The link of the hook.
     #[inline(always)]
     pub fn ifindex(self) -> u32 {

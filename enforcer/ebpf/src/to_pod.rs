@@ -7,7 +7,7 @@ use crate::{
     context::Context,
     deferred,
     evaluate::Verdict,
-    from_pod::other_ether_type,
+    from_pod::{audits_unknown, other_ether_type},
     maps::{Scratch, scratch},
     packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse},
     skb::Skb,
@@ -70,7 +70,7 @@ fn known(context: &Context, endpoint: &Endpoint, parsed: &Parsed, scratch: &mut 
     let verdict = &mut scratch.question.verdict;
     match parsed {
         Parsed::Neighbour => verdict.set(Reason::Neighbour),
-        Parsed::Other => verdict.set(other_ether_type(context, endpoint)),
+        Parsed::Other => other_ether_type(context, endpoint, verdict),
         Parsed::Malformed => verdict.set(Reason::Malformed),
         Parsed::Ip => {
             track::decide(context, endpoint, scratch, Direction::Ingress);
@@ -89,4 +89,5 @@ fn unknown(context: &Context, parsed: &Parsed, scratch: &mut Scratch) {
         _ if context.config.has(UNKNOWN_ALLOW) => Reason::UnknownAllowed,
         _ => Reason::UnknownEndpoint,
     });
+    scratch.question.verdict.audited = audits_unknown(context, &scratch.question.verdict);
 }

@@ -14,6 +14,7 @@ use crate::{
     flow, fragment,
     maps::{self, Scratch},
     packet::{Packet, kind, parse_inner, part},
+    trace::tracing,
 };
 
 /// Decides a packet of an endpoint in the direction in which it travels. The answer is in `question.verdict`.
@@ -78,7 +79,9 @@ fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, di
         }
     }
 
-    if open(context, endpoint, question, direction, true) {
+    let opened = open(context, endpoint, question, direction, true);
+    let reversible = packet.kind == kind::MIDDLE && !own && !with_node;
+    if opened && !(question.verdict.audited && reversible) {
         question.verdict.news = !own;
         // What the pod may have answered to the node's address must not open the way for more of it.
         if question.verdict.track && packet.kind != kind::REPLY && !with_node {
@@ -87,14 +90,20 @@ fn decide_anew(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, di
         return true;
     }
 
-    if packet.kind == kind::MIDDLE && !own && !with_node {
+    if reversible {
         // The entry was lost, or there never was one: perhaps the other side opened the connection.
         let denied = question.verdict;
-        if open(context, endpoint, question, reverse, false) && question.verdict.track {
+        if open(context, endpoint, question, reverse, false)
+            && question.verdict.track
+            && !question.verdict.audited
+        {
             question.verdict.news = true;
             return remember(context, endpoint, packet, reverse, false, question);
         }
         question.verdict = denied;
+        if denied.audited {
+            return remember(context, endpoint, packet, direction, true, question);
+        }
     }
     false
 }
@@ -131,10 +140,13 @@ fn remember(
 /// replies would not pass.
 #[inline(always)]
 pub fn store(context: &Context, endpoint: &Endpoint, question: &mut Question) -> bool {
+    if tracing() {
+        return true;
+    }
     if maps::CONNTRACK.insert(&question.key, &question.flow, 0).is_err() {
         let sets = context.sets(endpoint);
         if sets.ingress != SET_NONE || sets.egress != SET_NONE {
-            return question.verdict.answer(Reason::ConntrackFull);
+            return question.verdict.deny(Reason::ConntrackFull);
         }
     }
     true
@@ -155,11 +167,13 @@ fn decide_untracked(
         let passes = [Reason::Itself as u32, Reason::Node as u32, Reason::NotIsolated as u32];
         let reason = question.verdict.reason;
         if reason != passes[0] && reason != passes[1] && reason != passes[2] {
-            question.verdict.reason = u32::from(packet.broken);
+            question.verdict.break_off(packet.broken);
         }
         return question.verdict.allows();
     }
-    if packet.kind == kind::ERROR && (!question.verdict.allows() || question.verdict.defer) {
+    if packet.kind == kind::ERROR
+        && (!question.verdict.allows() || question.verdict.audited || question.verdict.defer)
+    {
         let saved = question.verdict;
         if related(context, endpoint, packet, inner, direction, question) {
             question.verdict = Verdict::new();

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError};
 use ipnet::IpNet;
-use netpol_enforcer_common::endpoint::{Endpoint, MAX_V4, MAX_V6, Sets};
+use netpol_enforcer_common::endpoint::{self, Endpoint, MAX_V4, MAX_V6, Sets};
 use netpol_enforcer_common::identity::{BANK_BITS, CidrV4Key, CidrV6Key, IdentityKey};
 use netpol_enforcer_common::policy::{BITS_PEER, BITS_PROTOCOL, PolicyKey, PolicyValue};
 use netpol_enforcer_common::service::ServiceKey;
@@ -247,6 +247,7 @@ fn kernel_endpoint(record: &EndpointRecord) -> Endpoint {
         sets: record.gates.map(|gates| Sets { ingress: gates.ingress, egress: gates.egress }),
         v4,
         v6,
+        flags: if record.audited { endpoint::AUDIT } else { 0 },
     }
 }
 
@@ -259,6 +260,7 @@ fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
         slot: endpoint.slot,
         addresses: v4.chain(v6).collect::<BTreeSet<IpAddr>>(),
         mac: (endpoint.mac != [0; 6]).then_some(endpoint.mac),
+        audited: endpoint.has(endpoint::AUDIT),
         gates: endpoint.sets.map(|sets| Gates { ingress: sets.ingress, egress: sets.egress }),
     }
 }

@@ -248,13 +248,16 @@ impl<T: Tables> Programmer<T> {
         };
         let before = self.state.endpoints.get(&link).filter(same_pod).cloned();
         let mut record = match &before {
-            Some(before) => EndpointRecord { addresses, mac: endpoint.mac, ..before.clone() },
+            Some(before) => {
+                EndpointRecord { addresses, mac: endpoint.mac, audited: endpoint.audited, ..before.clone() }
+            }
             // Closed until the epoch is raised: the bank in use knows nothing of this pod.
             None => EndpointRecord {
                 generation: self.new_generation(),
                 slot: self.new_slot(link, outcome)?,
                 addresses,
                 mac: endpoint.mac,
+                audited: endpoint.audited,
                 gates: [Gates::CLOSED; 2],
             },
         };
@@ -262,7 +265,10 @@ impl<T: Tables> Programmer<T> {
         let gates = if record.slot == 0 { Gates::CLOSED } else { gates };
         record.gates[standby] = gates;
         let seen = before.is_none_or(|before| {
-            before.gates[active] != gates || before.addresses != record.addresses || before.mac != record.mac
+            before.gates[active] != gates
+                || before.addresses != record.addresses
+                || before.mac != record.mac
+                || before.audited != record.audited
         });
         if self.state.endpoints.get(&link) != Some(&record) {
             match self.tables.set_endpoint(link, &record) {

@@ -48,6 +48,8 @@ pub struct TargetEndpoint {
     pub addresses: BTreeSet<IpAddr>,
     /// Its MAC address; `None`: not checked.
     pub mac: Option<[u8; 6]>,
+    /// What policy would drop is only counted and told.
+    pub audited: bool,
     /// Who may connect to it.
     pub ingress: Gate<Arc<PolicySet>>,
     /// What it may connect to.
@@ -104,6 +106,8 @@ pub struct EndpointRecord {
     pub addresses: BTreeSet<IpAddr>,
     /// Its MAC address.
     pub mac: Option<[u8; 6]>,
+    /// Nothing is dropped on account of policy, only counted and told.
+    pub audited: bool,
     /// Ingress and egress gates, by bank.
     pub gates: [Gates; 2],
 }

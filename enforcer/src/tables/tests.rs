@@ -112,6 +112,7 @@ fn endpoint(address: &str) -> TargetEndpoint {
         pod: WorkloadName::new("shop", WorkloadKind::Pod, "web"),
         addresses: BTreeSet::from([address.parse().expect("an address")]),
         mac: None,
+        audited: false,
         ingress: Gate::Open,
         egress: Gate::Open,
     }
@@ -132,6 +133,7 @@ fn target(cluster: &Cluster, clauses: &mut Clauses) -> (Desired, Target) {
                 pod: pod.clone(),
                 addresses: endpoint.addresses.clone(),
                 mac: None,
+                audited: false,
                 ingress: gate(&endpoint.ingress),
                 egress: gate(&endpoint.egress),
             },

@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::Path};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, RingBuf, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, PerCpuHashMap, RingBuf, lpm_trie::Key},
     programs::{ProgramError, SchedClassifier},
 };
 use netpol_enforcer::{
@@ -15,6 +15,7 @@ use netpol_enforcer_common::{
     Address, Direction, FIRST_EPOCH,
     config::{Config, EVENTS_ALLOWED},
     conntrack::{DEFERRED, Flow, FlowKey, Link, LinkKey},
+    denied::DeniedKey,
     endpoint::{Endpoint, SET_NONE, Sets},
     event::Event,
     identity::{BANK_BITS, CidrV4Key, CidrV6Key, IdentityKey},
@@ -22,8 +23,9 @@ use netpol_enforcer_common::{
     mark::{self, MarkMask},
     policy::{PolicyPrefix, PolicyValue},
     programs,
-    reason::{Counter, Reason},
+    reason::{COUNTERS_LEN, Counter, Reason},
     service::ServiceKey,
+    trace,
 };
 
 /// The pod behind interface 1, which is the only one that surely exists.
@@ -65,11 +67,22 @@ pub(crate) struct Lab {
     events: RingBuf<MapData>,
     pub(crate) epoch: u32,
     pub(crate) config: Config,
+    /// The flags of endpoints that are written from here on.
+    pub(crate) flags: u32,
 }
 
 impl Lab {
     /// Both pods are known and isolated by nothing; the pod's set ids are set with [`Lab::isolate`].
     pub(crate) fn new() -> Option<Self> {
+        Self::load(false)
+    }
+
+    /// The same with programs that only answer.
+    pub(crate) fn tracing() -> Option<Self> {
+        Self::load(true)
+    }
+
+    fn load(tracing: bool) -> Option<Self> {
         if let Err(reason) = possible() {
             assert!(
                 std::env::var_os("NETPOL_REQUIRE_ROOT").is_none_or(|value| value != "1"),
@@ -81,6 +94,7 @@ impl Lab {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(maps::CONNTRACK, 4096)
             .map_max_entries(maps::LINKS, 1024)
+            .override_global(trace::VARIABLE, &u32::from(tracing), true)
             .load(OBJECT)
             .expect("the object loads");
         for name in programs::ALL {
@@ -96,7 +110,7 @@ impl Lab {
             }
         }
         let events = RingBuf::try_from(ebpf.take_map(maps::EVENTS).expect("events")).expect("a ring buffer");
-        let mut lab = Self { ebpf, events, epoch: FIRST_EPOCH, config: Config::default() };
+        let mut lab = Self { ebpf, events, epoch: FIRST_EPOCH, config: Config::default(), flags: 0 };
         lab.config.flags = EVENTS_ALLOWED;
         lab.configure();
         lab.set_epoch(FIRST_EPOCH);
@@ -157,6 +171,7 @@ impl Lab {
             sets: [sets; 2],
             v4: [address(v4).0[3], 0],
             v6: [address(v6), address("fe80::2"), Address::NONE],
+            flags: self.flags,
         };
         self.hash(maps::ENDPOINTS, ifindex, endpoint);
     }
@@ -309,10 +324,44 @@ impl Lab {
 
     /// How many packets were counted under a reason.
     pub(crate) fn count(&mut self, reason: Reason, direction: Direction) -> u64 {
+        self.packets(reason.counter(direction))
+    }
+
+    fn packets(&mut self, counter: u32) -> u64 {
         let counters: PerCpuArray<_, Counter> =
             self.ebpf.map_mut(maps::COUNTERS).expect("counters").try_into().expect("an array");
-        let values = counters.get(&reason.counter(direction), 0).expect("a counter");
+        let values = counters.get(&counter, 0).expect("a counter");
         values.iter().map(|counter| counter.packets).sum()
+    }
+
+    /// How many packets were counted as audited under a reason.
+    pub(crate) fn count_audited(&mut self, reason: Reason, direction: Direction) -> u64 {
+        self.packets(reason.audited_counter(direction))
+    }
+
+    /// How many packets were denied to the pod for a reason.
+    pub(crate) fn denied(&mut self, reason: Reason, direction: Direction, audited: bool) -> u64 {
+        let denied: PerCpuHashMap<_, DeniedKey, Counter> =
+            self.ebpf.map_mut(maps::DENIED).expect("denied").try_into().expect("a hash");
+        let key = DeniedKey {
+            generation: GENERATION,
+            direction: direction as u8,
+            audited: audited.into(),
+            reason: reason as u8,
+            reserved: 0,
+        };
+        denied.get(&key, 0).map_or(0, |values| values.iter().map(|counter| counter.packets).sum())
+    }
+
+    /// How many entries the tables have that only programs write, and how many packets were counted.
+    pub(crate) fn traces(&mut self) -> (usize, usize, u64) {
+        let flows: HashMap<_, FlowKey, Flow> =
+            self.ebpf.map_mut(maps::CONNTRACK).expect("flows").try_into().expect("a hash");
+        let flows = flows.keys().count();
+        let links: HashMap<_, LinkKey, Link> =
+            self.ebpf.map_mut(maps::LINKS).expect("links").try_into().expect("a hash");
+        let links = links.keys().count();
+        (flows, links, (0..COUNTERS_LEN).map(|index| self.packets(index)).sum())
     }
 
     fn array<V: Pod>(&mut self, map: &str, index: u32, value: V) {

@@ -11,6 +11,7 @@ macro_rules! lab {
     };
 }
 
+mod audit;
 mod cost;
 mod deferred;
 mod errors;
@@ -22,3 +23,4 @@ mod node;
 mod packets;
 mod rules;
 mod spoofing;
+mod trace;
