@@ -51,11 +51,14 @@ bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the we
 	@echo; target/release/bench webhook
 	@echo; cargo bench -q -p netpol-enforcer --bench packets
 
-e2e: ## The webhook on a whole cluster: KUBECONFIG=FILE, with the image loaded into its nodes
+e2e: ## Webhook and enforcer on a whole cluster: KUBECONFIG=FILE, with the images loaded into its nodes
+	cargo build -q -p netpol-tests --bin e2e
 	@tests/e2e/webhook
+	@target/debug/e2e
 
-images: ## Container images of the webhook and the linter, as archives in target/images; no container engine is needed
+images: ## Container images of all programs, as archives in target/images; no container engine is needed
 	cargo run -q -p xtask -- image netpol-webhook
+	cargo run -q -p xtask -- image netpol-enforcer
 	cargo run -q -p xtask -- image netpol-lint
 
 site: ## The documentation as a site: target/site/index.html

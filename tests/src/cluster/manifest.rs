@@ -7,6 +7,14 @@ use serde_json::Value;
 use super::{Cluster, ContainerPort, Labels, PodObject, ServiceObject, ServicePort, TargetPort};
 use crate::probe::server::Transport;
 
+/// The documents of a YAML text.
+///
+/// # Errors
+/// When it isn't YAML.
+pub fn documents(text: &str) -> Result<Vec<Value>> {
+    Ok(serde_saphyr::from_multiple::<Value>(text)?)
+}
+
 /// Adds one manifest to a cluster.
 pub(super) fn add(cluster: &mut Cluster, document: Value) -> Result<()> {
     let head: Head =

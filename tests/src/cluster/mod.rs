@@ -10,7 +10,6 @@ pub mod written;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde_json::Value;
 
 use crate::probe::server::Transport;
 
@@ -97,7 +96,7 @@ impl Cluster {
     pub fn read<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self> {
         let mut cluster = Self::default();
         for text in texts {
-            for document in serde_saphyr::from_multiple::<Value>(text)? {
+            for document in manifest::documents(text)? {
                 manifest::add(&mut cluster, document)?;
             }
         }
