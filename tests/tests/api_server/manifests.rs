@@ -59,7 +59,9 @@ fn every_overlay_is_accepted() {
     fs::write(together.join("kustomization.yaml"), text).unwrap();
 
     // A namespace has to be there before anything in it can be looked at.
-    server.kubectl(&["create", "namespace", "netpol-system"]).unwrap();
+    for namespace in ["netpol-system", "netpol-enforcer"] {
+        server.kubectl(&["create", "namespace", namespace]).unwrap();
+    }
     let mut overlays = 0;
     for entry in fs::read_dir(root.join("overlays")).unwrap() {
         let path = entry.unwrap().path();
@@ -81,7 +83,7 @@ fn every_overlay_is_accepted() {
         }
         overlays += 1;
     }
-    assert!(overlays >= 6, "{overlays}");
+    assert!(overlays >= 7, "{overlays}");
 }
 
 /// With the arguments of the Deployment and the rights of its ServiceAccount it becomes ready, and publishes its authority.
