@@ -1,5 +1,6 @@
 //! The agent's loop: what changes, what follows from it.
 
+mod attach;
 mod describe;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 use netpol_policy::model::{Cluster, WorkloadName};
 
 use crate::bind::{Behind, Found, bind};
+use crate::cni::{Asked, Attachments};
 use crate::compile::{Clauses, Desired, Isolation, LocalNode, compile};
 use crate::kernel::{Attached, Direction, Flows, Hook, Hooks, Loaded, Maps, Settings, program_for};
 use crate::log;
@@ -32,6 +34,8 @@ pub enum Event {
     Source(Update),
     /// Someone wants to see allowed flows, or nobody does any more.
     TellAllowed(bool),
+    /// The CNI plugin asks for something.
+    Cni(Asked),
     /// End, and leave everything in place.
     Stop,
 }
@@ -60,6 +64,11 @@ pub struct Agent {
     programmer: Programmer<Maps>,
     flows: Flows,
     view: Arc<RwLock<View>>,
+
+    /// Whose veths the CNI plugin has told of.
+    attachments: Attachments,
+    /// Plugins that wait for their pods.
+    waiting: Vec<attach::Waiting>,
 
     cluster: Option<Arc<Cluster>>,
     clauses: Clauses,
@@ -105,8 +114,11 @@ impl Agent {
             network_namespace: options.network_namespace,
             ..Report::default()
         };
+        let attachments = Attachments::open(&options.state_dir, options.network_namespace);
         Self {
             options,
+            attachments,
+            waiting: Vec::new(),
             netlink,
             loaded,
             hooks,
@@ -146,6 +158,7 @@ impl Agent {
                     break;
                 }
                 Event::TellAllowed(tell) => self.tell_allowed(tell),
+                Event::Cni(asked) => self.take_call(asked),
                 Event::Links => {}
             }
         }
@@ -163,13 +176,16 @@ impl Agent {
             self.collect_flows();
             match events.recv_timeout(self.patience()) {
                 Ok(event) => {
-                    // A burst of events is one change.
-                    std::thread::sleep(BURST);
+                    // A burst of events is one change. A pod that waits to start comes at the end of one.
+                    if !matches!(event, Event::Cni(_)) {
+                        std::thread::sleep(BURST);
+                    }
                     for event in std::iter::once(event).chain(events.try_iter()) {
                         match event {
                             Event::Stop => return Ok(()),
                             Event::Source(update) => self.take(update),
                             Event::TellAllowed(tell) => self.tell_allowed(tell),
+                            Event::Cni(asked) => self.take_call(asked),
                             Event::Links => {}
                         }
                     }
@@ -227,6 +243,10 @@ impl Agent {
         let links = self.netlink.links().context("listing the node's links")?;
         let present: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
         self.pod_links.retain(|link| present.contains(link));
+        if let Err(error) = self.attachments.find_links(&links) {
+            log::error("what the CNI plugin said can't be written down", &[("error", &error)]);
+        }
+        self.pod_links.extend(self.attachments.by_link().keys());
         let roles = roles(&links, &self.pod_addresses());
         for (link, role) in links.iter().zip(&roles) {
             if matches!(role, Role::Pod { addresses } if !addresses.is_empty()) {
@@ -239,18 +259,19 @@ impl Agent {
         if !first || self.cluster.is_none() {
             self.hook(&links, &roles);
         }
-        if let Some(cluster) = self.cluster.clone() {
+        let bound = if let Some(cluster) = self.cluster.clone() {
             let bound = self.bind(&cluster, &links, &roles);
             self.program(&cluster, &links, &bound);
-            self.report_endpoints(&links, &bound);
+            bound
         } else {
             let pods = links.iter().zip(&roles).filter(|(_, role)| matches!(role, Role::Pod { .. }));
-            let bound = pods.map(|(link, _)| (link.index, Behind::Unknown)).collect();
-            self.report_endpoints(&links, &bound);
-        }
+            pods.map(|(link, _)| (link.index, Behind::Unknown)).collect()
+        };
+        self.report_endpoints(&links, &bound);
         if first && self.cluster.is_some() {
             self.hook(&links, &roles);
         }
+        self.answer_waiting(&bound);
         self.publish();
         Ok(())
     }
@@ -338,7 +359,7 @@ impl Agent {
         let node = LocalNode {
             name: self.options.node.as_str().into(),
             pod_addresses: found.iter().flat_map(|veth| veth.addresses.iter().copied()).collect(),
-            attached: BTreeMap::new(),
+            attached: self.attachments.addresses(),
         };
         let fresh = self
             .compiled_for
@@ -348,7 +369,7 @@ impl Agent {
             self.desired = compile(cluster, &node, &mut self.clauses);
             self.compiled_for = Some((Arc::clone(cluster), node));
         }
-        let bound = bind(&found, &self.desired, &BTreeMap::new(), &self.bound);
+        let bound = bind(&found, &self.desired, &self.attachments.by_link(), &self.bound);
         let unbound: BTreeSet<u32> =
             found.iter().filter(|veth| veth.addresses.is_empty()).map(|veth| veth.link).collect();
         self.unbound_since.retain(|link, _| unbound.contains(link));

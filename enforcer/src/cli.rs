@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use ipnet::IpNet;
 use netpol_enforcer_common::mark::{DEFAULT_MASK, MarkMask};
 
+use crate::cni;
 use crate::kernel::MapSizes;
 use crate::log::Format;
 
@@ -32,7 +33,7 @@ pub enum Command {
     /// Show dropped packets as they happen, and why.
     Monitor(Monitor),
     /// Remove all programs and maps: nothing is enforced afterwards.
-    Cleanup(Places),
+    Cleanup(Cleanup),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -85,9 +86,53 @@ pub struct Run {
     /// Where things are kept.
     #[command(flatten)]
     pub places: Places,
+    /// The CNI plugin.
+    #[command(flatten, next_help_heading = "CNI plugin")]
+    pub cni: Cni,
     /// How large the maps are.
     #[command(flatten, next_help_heading = "Map sizes (of new maps; pinned ones keep theirs)")]
     pub sizes: MapSizes,
+}
+
+/// How the CNI plugin is installed.
+#[derive(Debug, Args)]
+pub struct Cni {
+    /// Install netpol-cni on the node and chain it to the network plugin: then a pod only starts once its policies are in
+    /// the kernel. `cleanup` takes it out again.
+    #[arg(long)]
+    pub install_cni: bool,
+    /// The plugin's file, if it is not beside the agent's.
+    #[arg(long, value_name = "FILE", requires = "install_cni")]
+    pub cni_plugin: Option<PathBuf>,
+    /// How long a pod's start waits to be programmed, in seconds, before it fails and the kubelet tries again.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub cni_timeout: u32,
+    /// What happens to a pod's start when the agent does not answer in that time.
+    #[arg(long, value_enum, default_value_t = WhenAway::Fail)]
+    pub cni_when_away: WhenAway,
+    /// Where it goes.
+    #[command(flatten)]
+    pub places: cni::Places,
+}
+
+/// What happens to a pod's start when the agent is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WhenAway {
+    /// It fails, and the kubelet tries again.
+    Fail,
+    /// The pod starts, and nothing is enforced for it until the agent is back.
+    Allow,
+}
+
+/// `cleanup`.
+#[derive(Debug, Args)]
+pub struct Cleanup {
+    /// Where things are kept.
+    #[command(flatten)]
+    pub places: Places,
+    /// Where the CNI plugin was installed.
+    #[command(flatten)]
+    pub cni: cni::Places,
 }
 
 /// `status`.

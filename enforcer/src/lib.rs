@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod bind;
 pub mod cli;
+pub mod cni;
 pub mod commands;
 pub mod compile;
 pub mod kernel;

@@ -1,5 +1,6 @@
 //! The agent under test, as a process on a node of a lab.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
@@ -34,17 +35,31 @@ impl Agent {
     /// # Errors
     /// When it can't be built or started.
     pub fn start(running: &RunningCluster, index: usize) -> Result<Self> {
+        Self::start_with(running, index, programs::enforcer()?, &[])
+    }
+
+    /// Starts an agent's program with more arguments.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn start_with(
+        running: &RunningCluster,
+        index: usize,
+        program: &Path,
+        more: &[&OsStr],
+    ) -> Result<Self> {
         let node = &running.lab.nodes[index];
         let state = running.files.directory(&format!("state-{}", node.name))?;
         let log = running.files.path().join(format!("agent-{}.log", node.name));
         let output = File::options().create(true).append(true).open(&log)?;
-        let mut command = Command::new(programs::enforcer()?);
+        let mut command = Command::new(program);
         command
             .args(["run", "--source", "files", "--node-name", &node.name, "--bpffs", BPFFS])
             .arg("--manifests")
             .arg(running.manifests())
             .arg("--state-dir")
             .arg(&state)
+            .args(more)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod apiserver;
 pub mod balancer;
 pub mod cluster;
+pub mod cni;
 pub mod demo;
 pub mod https;
 pub mod lab;

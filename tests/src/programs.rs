@@ -16,6 +16,15 @@ pub fn enforcer() -> Result<&'static Path> {
     once(&PROGRAM, "NETPOL_ENFORCER", "netpol-enforcer")
 }
 
+/// The chained CNI plugin; `NETPOL_CNI` names another one.
+///
+/// # Errors
+/// When there is none, with the command that builds it.
+pub fn cni() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PROGRAM, "NETPOL_CNI", "netpol-cni")
+}
+
 /// The linter; `NETPOL_LINT` names another one.
 ///
 /// # Errors

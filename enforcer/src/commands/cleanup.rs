@@ -3,22 +3,29 @@
 use anyhow::{Context, Result, bail};
 
 use super::print;
-use crate::cli::Places;
+use crate::cli::Cleanup;
+use crate::cni::Attachments;
 use crate::kernel::Pins;
 use crate::lock;
 use crate::monitor;
 use crate::report::Report;
 
-/// Removes all programs and maps.
-pub(super) fn cleanup(places: &Places) -> Result<()> {
+/// Takes the CNI plugin out, and removes all programs and maps.
+pub(super) fn cleanup(Cleanup { places, cni }: &Cleanup) -> Result<()> {
     let Some(_lock) = lock::take(&places.state_dir)? else {
         bail!("the agent runs: stop it first, it would attach its programs again");
     };
+    // First: without the agent no pod would start any more.
+    for configuration in cni.remove(&places.state_dir)? {
+        print(format!("removed netpol-cni from {}\n", configuration.display()).as_bytes())?;
+    }
+    Attachments::remove(&places.state_dir).context("removing what the CNI plugin said")?;
     let pins = Pins::at(&places.bpffs);
     let (links, maps) = pins.remove_all()?;
     Report::remove(&places.state_dir).context("removing the state file")?;
     // Left by an agent that was killed.
     let _ = std::fs::remove_file(monitor::socket(&places.state_dir));
+    let _ = std::fs::remove_file(places.state_dir.join(netpol_cni::protocol::SOCKET));
     let done = if links == 0 && maps == 0 {
         format!("nothing was pinned under {}\n", places.bpffs.display())
     } else {

@@ -34,7 +34,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Run(run) => run::run(*run),
         Command::Status(status) => status::status(&status),
         Command::Monitor(monitor) => monitor::monitor(&monitor),
-        Command::Cleanup(places) => cleanup::cleanup(&places),
+        Command::Cleanup(cleanup) => cleanup::cleanup(&cleanup),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "netpol-enforcer", &mut script);

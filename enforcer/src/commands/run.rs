@@ -11,7 +11,8 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 
 use crate::agent::{Agent, Event, Options};
-use crate::cli::{Run, SourceKind, Unknown};
+use crate::cli::{Cni, Run, SourceKind, Unknown, WhenAway};
+use crate::cni::{self, Entry, Installation};
 use crate::kernel::{Events, Flows, Hooks, Maps, Pins, Settings, load};
 use crate::monitor::{self, View};
 use crate::netlink::{self, Netlink};
@@ -73,6 +74,7 @@ pub(super) fn run(run: Run) -> Result<()> {
     let tell_allowed = move |wanted| drop(allowed.send(Event::TellAllowed(wanted)));
     monitor::serve(state_dir, Events::open(&pins)?, Arc::clone(&view), tell_allowed)
         .context("opening the monitor's socket")?;
+    serve_cni(&run.cni, state_dir, tell.clone())?;
     start_source(run.source, run.manifests, tell.clone())?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         signals.wait();
@@ -84,6 +86,21 @@ pub(super) fn run(run: Run) -> Result<()> {
     let hooks = Hooks::new(pins);
     Agent::new(options, netlink, loaded, hooks, programmer, flows, view).run(&events)?;
     log::info("stopped", &[("enforcement", &"what is programmed stays enforced")]);
+    Ok(())
+}
+
+/// Listens to the CNI plugin, and installs it if that is wanted.
+fn serve_cni(options: &Cni, state_dir: &Path, tell: Sender<Event>) -> Result<()> {
+    // Told first, so that nothing is installed if it can't be.
+    let program =
+        options.install_cni.then(|| Installation::program(options.cni_plugin.clone())).transpose()?;
+    cni::serve(state_dir, move |asked| tell.send(Event::Cni(asked)).is_ok())
+        .context("opening the CNI plugin's socket")?;
+    if let Some(program) = program {
+        let allow = options.cni_when_away == WhenAway::Allow;
+        let entry = Entry::new(state_dir, options.cni_timeout, allow);
+        Installation { program, places: options.places.clone(), entry }.keep()?;
+    }
     Ok(())
 }
 
