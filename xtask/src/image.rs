@@ -1,4 +1,4 @@
-//! A container image with one static program in it, without a container engine.
+//! A container image with nothing but static programs in it, without a container engine.
 //!
 //! The archive is an OCI image layout in a tar file that also has Docker's `manifest.json`, so that `ctr images import`,
 //! `podman load`, `docker load` and `kind load image-archive` all take it. Times and owners are fixed: the same program
@@ -35,11 +35,11 @@ pub(crate) fn write(program: Program, out: Option<PathBuf>) -> Result<()> {
     let name = program.name();
     let reference = format!("{name}:{}", env!("CARGO_PKG_VERSION"));
     let out = out.unwrap_or_else(|| PathBuf::from(format!("target/images/{name}.tar")));
-    let binary = build(name)?;
+    let binaries = program.binaries().iter().map(|binary| build(binary)).collect::<Result<Vec<_>>>()?;
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder)?;
     }
-    let archive = Archive::new(&binary, program, &reference)?;
+    let archive = Archive::new(&binaries, program, &reference)?;
     archive.write(&out).with_context(|| format!("writing {}", out.display()))?;
     println!("{}: {reference}, {} KiB", out.display(), fs::metadata(&out)?.len() / 1024);
     Ok(())
@@ -51,6 +51,16 @@ impl Program {
             Self::Webhook => "netpol-webhook",
             Self::Lint => "netpol-lint",
             Self::Enforcer => "netpol-enforcer",
+        }
+    }
+
+    /// What is in it, each in a package of its name; the first is the one that runs.
+    fn binaries(self) -> &'static [&'static str] {
+        match self {
+            Self::Webhook => &["netpol-webhook"],
+            Self::Lint => &["netpol-lint"],
+            // The agent gives the plugin to its node.
+            Self::Enforcer => &["netpol-enforcer", "netpol-cni"],
         }
     }
 
@@ -92,9 +102,9 @@ struct Archive {
 }
 
 impl Archive {
-    fn new(binary: &Path, program: Program, reference: &str) -> Result<Self> {
+    fn new(binaries: &[PathBuf], program: Program, reference: &str) -> Result<Self> {
         let name = program.name();
-        let layer = layer(binary, name, program.directory())?;
+        let layer = layer(binaries, program.directory())?;
         let mut compressed = GzEncoder::new(Vec::new(), Compression::default());
         compressed.write_all(&layer)?;
         let compressed = compressed.finish()?;
@@ -161,8 +171,7 @@ impl Archive {
 }
 
 /// The file system of the image.
-fn layer(binary: &Path, name: &str, directory: &str) -> Result<Vec<u8>> {
-    let program = fs::read(binary).with_context(|| format!("reading {}", binary.display()))?;
+fn layer(binaries: &[PathBuf], directory: &str) -> Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     for folder in ["usr/", "usr/bin/", "etc/", "var/", "run/"] {
         add(&mut tar, folder, None, 0o755)?;
@@ -173,7 +182,11 @@ fn layer(binary: &Path, name: &str, directory: &str) -> Result<Vec<u8>> {
     if directory != "/" {
         add(&mut tar, &format!("{}/", directory.trim_start_matches('/')), None, 0o755)?;
     }
-    add(&mut tar, &format!("usr/bin/{name}"), Some(&program), 0o755)?;
+    for binary in binaries {
+        let program = fs::read(binary).with_context(|| format!("reading {}", binary.display()))?;
+        let name = binary.file_name().context("a program has a name")?.to_string_lossy();
+        add(&mut tar, &format!("usr/bin/{name}"), Some(&program), 0o755)?;
+    }
     Ok(tar.into_inner()?)
 }
 
@@ -231,9 +244,9 @@ mod tests {
     #[test]
     fn every_digest_is_the_one_of_its_blob() {
         let folder = tempfile::tempdir().unwrap();
-        let (binary, out) = (folder.path().join("program"), folder.path().join("image.tar"));
+        let (binary, out) = (folder.path().join("netpol-webhook"), folder.path().join("image.tar"));
         fs::write(&binary, b"a program").unwrap();
-        Archive::new(&binary, Program::Webhook, "netpol-webhook:1").unwrap().write(&out).unwrap();
+        Archive::new(&[binary], Program::Webhook, "netpol-webhook:1").unwrap().write(&out).unwrap();
         let files = read(&fs::read(&out).unwrap());
         let file = |name: &str| &files.iter().find(|(at, ..)| at == name).expect(name).2;
         let json = |name: &str| serde_json::from_slice::<Value>(file(name)).unwrap();
