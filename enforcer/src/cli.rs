@@ -133,6 +133,9 @@ pub struct Cleanup {
     /// Where the CNI plugin was installed.
     #[command(flatten)]
     pub cni: cni::Places,
+    /// Stay when all is removed, until told to stop: a DaemonSet cleans every node that way.
+    #[arg(long)]
+    pub stay: bool,
 }
 
 /// `status`.

@@ -9,9 +9,11 @@ use crate::kernel::Pins;
 use crate::lock;
 use crate::monitor;
 use crate::report::Report;
+use crate::signal;
 
 /// Takes the CNI plugin out, and removes all programs and maps.
-pub(super) fn cleanup(Cleanup { places, cni }: &Cleanup) -> Result<()> {
+pub(super) fn cleanup(Cleanup { places, cni, stay }: &Cleanup) -> Result<()> {
+    let signals = if *stay { Some(signal::block().context("blocking signals")?) } else { None };
     let Some(_lock) = lock::take(&places.state_dir)? else {
         bail!("the agent runs: stop it first, it would attach its programs again");
     };
@@ -31,5 +33,9 @@ pub(super) fn cleanup(Cleanup { places, cni }: &Cleanup) -> Result<()> {
     } else {
         format!("removed {links} hooks and {maps} maps: nothing is enforced on this node any more\n")
     };
-    print(done.as_bytes())
+    print(done.as_bytes())?;
+    if let Some(signals) = signals {
+        signals.wait();
+    }
+    Ok(())
 }

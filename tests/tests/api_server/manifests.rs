@@ -83,7 +83,7 @@ fn every_overlay_is_accepted() {
         }
         overlays += 1;
     }
-    assert!(overlays >= 7, "{overlays}");
+    assert!(overlays >= 8, "{overlays}");
 }
 
 /// With the arguments of the Deployment and the rights of its ServiceAccount it becomes ready, and publishes its authority.

@@ -93,11 +93,24 @@ fn run(cli: &Cli) -> Result<()> {
     let mut world = World::new(&kubectl, nodes, outside, cli.image.clone());
     let result = all(cli, &mut world);
     world.remove();
-    if !cli.keep && !cli.installed {
-        kubectl.quietly(&["delete", "--ignore-not-found", "--wait=false", "-k", &cli.overlay]);
-    }
-    result
+    if !cli.keep && !cli.installed { result.and_then(|()| remove(cli, &kubectl)) } else { result }
 }
+
+/// Takes the enforcer off every node, and deletes what was installed. After a failure everything stays to be looked at.
+fn remove(cli: &Cli, kubectl: &Kubectl) -> Result<()> {
+    if kubectl.run(&["-n", ENFORCER, "get", DAEMON_SET]).is_ok() {
+        kubectl.run(&["apply", "-k", REMOVE])?;
+        kubectl
+            .run(&["-n", ENFORCER, "rollout", "status", DAEMON_SET, "--timeout=180s"])
+            .context("removing the enforcer from every node")?;
+        said("the enforcer is off every node");
+    }
+    kubectl.run(&["delete", "--ignore-not-found", "--timeout=120s", "-k", &cli.overlay]).map(drop)
+}
+
+const ENFORCER: &str = "netpol-enforcer";
+const DAEMON_SET: &str = "daemonset/netpol-enforcer";
+const REMOVE: &str = "manifests/overlays/remove-enforcer";
 
 fn all(cli: &Cli, world: &mut World<'_>) -> Result<()> {
     let wanted = |name: &str| cli.scenarios.is_empty() || cli.scenarios.iter().any(|wanted| wanted == name);
@@ -127,9 +140,7 @@ fn all(cli: &Cli, world: &mut World<'_>) -> Result<()> {
 fn install(cli: &Cli, kubectl: &Kubectl) -> Result<()> {
     let start = Instant::now();
     kubectl.run(&["apply", "-k", &cli.overlay]).with_context(|| format!("installing {}", cli.overlay))?;
-    for (namespace, workload) in
-        [("netpol-enforcer", "daemonset/netpol-enforcer"), ("netpol-system", "deployment/netpol-webhook")]
-    {
+    for (namespace, workload) in [(ENFORCER, DAEMON_SET), ("netpol-system", "deployment/netpol-webhook")] {
         if kubectl.run(&["-n", namespace, "get", workload]).is_ok() {
             kubectl
                 .run(&["-n", namespace, "rollout", "status", workload, "--timeout=180s"])

@@ -17,6 +17,7 @@ use crate::kubectl::Kubectl;
 use crate::reach::{Places, connect_command, needs_outside};
 use crate::said;
 use crate::scenarios::World;
+use crate::{DAEMON_SET, ENFORCER};
 
 /// Replaces every agent while connections are open, made and refused.
 pub(crate) fn roll_out(world: &mut World<'_>) -> Result<()> {
@@ -40,9 +41,9 @@ pub(crate) fn roll_out(world: &mut World<'_>) -> Result<()> {
     let denied = Traffic::start(world.kubectl, "frontend", &tries(Duration::from_millis(200)))?;
     let all = [&kept, &allowed, &denied];
     wait_for_more(&all, 10)?;
-    let agents = ["-n", "netpol-enforcer", "rollout"];
-    world.kubectl.run(&[&agents[..], &["restart", "daemonset/netpol-enforcer"]].concat())?;
-    let wait = ["status", "daemonset/netpol-enforcer", "--timeout=180s"];
+    let agents = ["-n", ENFORCER, "rollout"];
+    world.kubectl.run(&[&agents[..], &["restart", DAEMON_SET]].concat())?;
+    let wait = ["status", DAEMON_SET, "--timeout=180s"];
     world.kubectl.run(&[&agents[..], &wait].concat())?;
     wait_for_more(&all, 20)?;
     let (kept, allowed, denied) = (kept.end(), allowed.end(), denied.end());
