@@ -112,7 +112,7 @@ pub struct Cni {
     pub cni_when_away: WhenAway,
     /// Where it goes.
     #[command(flatten)]
-    pub places: cni::Places,
+    pub places: cni::CniPlaces,
 }
 
 /// What happens to a pod's start when the agent is away.
@@ -132,7 +132,7 @@ pub struct Cleanup {
     pub places: Places,
     /// Where the CNI plugin was installed.
     #[command(flatten)]
-    pub cni: cni::Places,
+    pub cni: cni::CniPlaces,
     /// Stay when all is removed, until told to stop: a DaemonSet cleans every node that way.
     #[arg(long)]
     pub stay: bool,

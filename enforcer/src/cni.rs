@@ -7,5 +7,5 @@ mod server;
 
 pub(crate) use attachments::pod;
 pub use attachments::{Attached, Attachments};
-pub use install::{Entry, Installation, Places};
+pub use install::{CniPlaces, Entry, Installation};
 pub use server::{Asked, Reply, serve};

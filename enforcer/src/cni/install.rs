@@ -21,7 +21,7 @@ use crate::log;
 
 /// Where the plugin goes.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Places {
+pub struct CniPlaces {
     /// Where the runtime's CNI plugins are.
     #[arg(long, value_name = "DIR", default_value = "/opt/cni/bin")]
     pub cni_bin_dir: PathBuf,
@@ -59,7 +59,7 @@ pub struct Installation {
     /// The plugin's own file, from which it is copied.
     pub program: PathBuf,
     /// Where to.
-    pub places: Places,
+    pub places: CniPlaces,
     /// Its entry.
     pub entry: Entry,
 }
@@ -149,7 +149,7 @@ impl Installation {
     }
 }
 
-impl Places {
+impl CniPlaces {
     /// Takes the plugin that leads to the agent with this state directory out of every configuration, and its file away if no other
     /// agent's is left. Returns the configurations that were changed.
     ///

@@ -20,7 +20,7 @@ impl Node {
         fs::write(path("plugin"), "the plugin").expect("written");
         let installation = Installation {
             program: path("plugin"),
-            places: Places { cni_bin_dir: path("bin"), cni_conf_dir: path("net.d") },
+            places: CniPlaces { cni_bin_dir: path("bin"), cni_conf_dir: path("net.d") },
             entry: Entry::new(&path("state"), 10, false),
         };
         Self { directory, installation }
