@@ -24,6 +24,7 @@ use crate::report::{LinkReport, Report};
 use crate::roles::{PodAddresses, Role, roles};
 use crate::source::{Complaint, Update};
 use crate::tables::{Gate, Programmer, Target, TargetEndpoint};
+use crate::world::World;
 
 /// What wakes the agent.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ pub struct Agent {
     /// Plugins that wait for their pods.
     waiting: Vec<attach::Waiting>,
 
+    world: World,
     cluster: Option<Arc<Cluster>>,
     clauses: Clauses,
     desired: Desired,
@@ -125,6 +127,7 @@ impl Agent {
             programmer,
             flows,
             view,
+            world: World::default(),
             cluster: None,
             clauses: Clauses::default(),
             desired: Desired::default(),
@@ -154,8 +157,13 @@ impl Agent {
             match events.recv().context("all that could wake the agent has ended")? {
                 Event::Stop => return Ok(()),
                 Event::Source(update) => {
+                    // That the source is there says nothing of objects; that it isn't says that there will be none for now.
+                    let wait = matches!(&update, Update::Contact(contact) if contact.is_well());
                     self.take(update);
-                    break;
+                    if !wait {
+                        break;
+                    }
+                    self.publish();
                 }
                 Event::TellAllowed(tell) => self.tell_allowed(tell),
                 Event::Cni(asked) => self.take_call(asked),
@@ -212,6 +220,28 @@ impl Agent {
                 log::info("objects read", &[("policies", &policies), ("pods", &pods)]);
                 self.cluster = Some(Arc::new(*cluster));
             }
+            Update::Changes(changes) => {
+                let mut changed = self.cluster.is_none();
+                for change in changes {
+                    changed |= self.world.apply(change);
+                }
+                self.report.synced = Some(log::timestamp(SystemTime::now()));
+                if !changed {
+                    return;
+                }
+                let refused: Vec<String> = self.world.complaints().collect();
+                for complaint in refused.iter().filter(|complaint| !self.report.refused.contains(complaint)) {
+                    log::error(complaint, &[]);
+                }
+                self.report.refused = refused;
+                let cluster = self.world.cluster();
+                if self.cluster.is_none() {
+                    let (policies, pods) = (cluster.policies.len(), cluster.pods.len());
+                    log::info("objects read", &[("policies", &policies), ("pods", &pods)]);
+                }
+                self.cluster = Some(Arc::new(cluster));
+            }
+            Update::Contact(report) => self.report.source = Some(report),
             Update::Refused(complaints) => {
                 for complaint in &complaints {
                     log::error(complaint, &[]);

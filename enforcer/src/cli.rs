@@ -62,6 +62,10 @@ pub struct Run {
     /// `status.podIPs`.
     #[arg(long, value_name = "DIR")]
     pub manifests: Vec<PathBuf>,
+    /// With `--source kube`: the cluster of this kubeconfig's current context. In a pod with a ServiceAccount it is the
+    /// pod's own cluster.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
     /// This node's name, as in `spec.nodeName` of its pods. The host's name by default.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     pub node_name: Option<String>,
@@ -168,6 +172,8 @@ pub struct Monitor {
 pub enum SourceKind {
     /// Directories of manifests.
     Files,
+    /// The Kubernetes API.
+    Kube,
 }
 
 /// What happens to a pod that is not known.

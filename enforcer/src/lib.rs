@@ -21,3 +21,4 @@ pub mod signal;
 pub mod source;
 pub mod tables;
 pub mod test_run;
+pub mod world;

@@ -25,6 +25,8 @@ pub struct Report {
     pub epoch: u32,
     /// When the objects that are enforced were read, RFC 3339; `None` if none ever were.
     pub synced: Option<String>,
+    /// Where the objects come from, when that may be away.
+    pub source: Option<SourceReport>,
     /// Why newer objects are not enforced.
     pub refused: Vec<String>,
     /// What did not fit or could not be done.
@@ -35,6 +37,21 @@ pub struct Report {
     pub endpoints: Vec<EndpointReport>,
     /// The policy sets.
     pub sets: Vec<SetReport>,
+}
+
+/// The API server that the objects come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// Its address.
+    pub server: String,
+    /// Whether it answered when it was last asked, which is every ten seconds.
+    pub connected: bool,
+    /// Since when that is so, RFC 3339.
+    pub since: String,
+    /// When it was last heard of, RFC 3339; `None` if never.
+    pub heard: Option<String>,
+    /// Kinds that can't be followed, and why.
+    pub refused: Vec<String>,
 }
 
 /// A link.
@@ -93,6 +110,14 @@ pub struct SetReport {
     pub entries: usize,
     /// How many directions of endpoints use it.
     pub users: usize,
+}
+
+impl SourceReport {
+    /// Whether it answers, and what is wanted of it.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.connected && self.refused.is_empty()
+    }
 }
 
 impl Report {

@@ -18,7 +18,7 @@ use crate::monitor::{self, View};
 use crate::netlink::{self, Netlink};
 use crate::object::OBJECT;
 use crate::report::Report;
-use crate::source::{Files, Source};
+use crate::source::{Files, Kube, Source};
 use crate::tables::Programmer;
 use crate::{lock, log, others, preflight, signal};
 
@@ -36,6 +36,12 @@ pub(super) fn run(run: Run) -> Result<()> {
     if run.source == SourceKind::Files && run.manifests.is_empty() {
         bail!("--source files needs at least one --manifests DIR");
     }
+    if run.source == SourceKind::Files && run.kubeconfig.is_some() {
+        bail!("--kubeconfig is for --source kube");
+    }
+    if run.source == SourceKind::Kube && !run.manifests.is_empty() {
+        bail!("--manifests is for --source files");
+    }
     let Some(_lock) = lock::take(state_dir)? else {
         bail!(
             "another agent runs with the state directory {}: stop it first, or give this one its own --state-dir and --bpffs",
@@ -46,6 +52,11 @@ pub(super) fn run(run: Run) -> Result<()> {
     if !run.beside_others {
         refuse_others(&mut netlink)?;
     }
+
+    let source: Box<dyn Source> = match run.source {
+        SourceKind::Files => Box::new(Files::new(run.manifests)),
+        SourceKind::Kube => Box::new(Kube::new(run.kubeconfig.as_deref(), &node)?),
+    };
 
     let mask = run.mark_mask.0;
     let settings = Settings {
@@ -75,7 +86,7 @@ pub(super) fn run(run: Run) -> Result<()> {
     monitor::serve(state_dir, Events::open(&pins)?, Arc::clone(&view), tell_allowed)
         .context("opening the monitor's socket")?;
     serve_cni(&run.cni, state_dir, tell.clone())?;
-    start_source(run.source, run.manifests, tell.clone())?;
+    start_source(source, tell.clone())?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         signals.wait();
         tell.send(Event::Stop)
@@ -104,10 +115,7 @@ fn serve_cni(options: &Cni, state_dir: &Path, tell: Sender<Event>) -> Result<()>
     Ok(())
 }
 
-fn start_source(kind: SourceKind, manifests: Vec<std::path::PathBuf>, tell: Sender<Event>) -> Result<()> {
-    let source: Box<dyn Source> = match kind {
-        SourceKind::Files => Box::new(Files::new(manifests)),
-    };
+fn start_source(source: Box<dyn Source>, tell: Sender<Event>) -> Result<()> {
     let tell = Box::new(move |update| tell.send(Event::Source(update)).is_ok());
     thread::Builder::new().name("source".into()).spawn(move || source.run(tell))?;
     Ok(())

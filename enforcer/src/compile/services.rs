@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use netpol_policy::model::{Cluster, Protocol};
+use netpol_policy::model::{Cluster, Protocol, Service};
 
 /// Where a packet to a Service is addressed before translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,22 +16,21 @@ pub struct ServiceAddress {
     pub port: u16,
 }
 
-/// The addresses of all Services that lead somewhere. One without endpoints is translated by nobody, so its address is
-/// an ordinary one. Node ports need no entry: what a pod sends to its own node is always decided where it leaves.
+/// The addresses of all Services, whether or not they lead somewhere now: what nobody translates is decided as what it
+/// is addressed to, only later. Node ports need no entry: what a pod sends to its own node is always decided where it
+/// leaves.
 pub(super) fn services(cluster: &Cluster) -> BTreeSet<ServiceAddress> {
-    let mut services = BTreeSet::new();
-    for service in &cluster.services {
-        for port in &service.ports {
-            let endpoints = cluster.service_endpoints(service, port);
-            if endpoints.iter().any(|endpoint| endpoint.address.is_some()) {
-                let addresses = service.cluster_addresses.iter().chain(&service.external_addresses);
-                services.extend(addresses.map(|address| ServiceAddress {
-                    address: *address,
-                    protocol: port.protocol,
-                    port: port.port.get(),
-                }));
-            }
-        }
-    }
-    services
+    let of_service = |service: &Service| -> Vec<ServiceAddress> {
+        let addresses = service.cluster_addresses.iter().chain(&service.external_addresses);
+        let at = |address: &IpAddr| {
+            let address = *address;
+            service.ports.iter().map(move |port| ServiceAddress {
+                address,
+                protocol: port.protocol,
+                port: port.port.get(),
+            })
+        };
+        addresses.flat_map(at).collect()
+    };
+    cluster.services.iter().flat_map(of_service).collect()
 }

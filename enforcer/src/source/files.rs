@@ -211,6 +211,7 @@ mod tests {
         match updates.recv_timeout(PATIENCE).expect("an update") {
             Update::Cluster(cluster) => Ok((cluster.pods.len(), cluster.policies.len())),
             Update::Refused(complaints) => Err(complaints.iter().map(ToString::to_string).collect()),
+            other => panic!("{other:?}"),
         }
     }
 

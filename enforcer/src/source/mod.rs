@@ -1,13 +1,17 @@
 //! Where the objects come from.
 
 mod files;
+mod kube;
 
 use std::fmt;
 use std::path::PathBuf;
 
 use netpol_policy::model::Cluster;
 
-pub use files::Files;
+pub use self::files::Files;
+pub use self::kube::Kube;
+use crate::report::SourceReport;
+use crate::world::Change;
 
 /// Something that knows the cluster's objects and hears of their changes.
 pub trait Source: Send {
@@ -22,6 +26,10 @@ pub trait Source: Send {
 pub enum Update {
     /// All objects, complete and valid.
     Cluster(Box<Cluster>),
+    /// Some objects are other than before; the first time all of them, complete.
+    Changes(Vec<Change>),
+    /// How it stands between the source and where it reads from.
+    Contact(SourceReport),
     /// There is a new state, but it can't be used: what was enforced before stays.
     Refused(Vec<Complaint>),
 }
