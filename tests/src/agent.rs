@@ -48,18 +48,36 @@ impl Agent {
         program: &Path,
         more: &[&OsStr],
     ) -> Result<Self> {
+        let manifests = running.manifests();
+        let source = ["--source".as_ref(), "files".as_ref(), "--manifests".as_ref(), manifests.as_os_str()];
+        Self::spawn(running, index, program, &[&source, more].concat())
+    }
+
+    /// Starts the agent on a node, watching the cluster of a kubeconfig, with more arguments.
+    ///
+    /// # Errors
+    /// As [`Agent::start`].
+    pub fn start_in_cluster(
+        running: &RunningCluster,
+        index: usize,
+        kubeconfig: &Path,
+        more: &[&OsStr],
+    ) -> Result<Self> {
+        let source = ["--source".as_ref(), "kube".as_ref(), "--kubeconfig".as_ref(), kubeconfig.as_os_str()];
+        Self::spawn(running, index, programs::enforcer()?, &[&source, more].concat())
+    }
+
+    fn spawn(running: &RunningCluster, index: usize, program: &Path, arguments: &[&OsStr]) -> Result<Self> {
         let node = &running.lab.nodes[index];
         let state = running.files.directory(&format!("state-{}", node.name))?;
         let log = running.files.path().join(format!("agent-{}.log", node.name));
         let output = File::options().create(true).append(true).open(&log)?;
         let mut command = Command::new(program);
         command
-            .args(["run", "--source", "files", "--node-name", &node.name, "--bpffs", BPFFS])
-            .arg("--manifests")
-            .arg(running.manifests())
+            .args(["run", "--node-name", &node.name, "--bpffs", BPFFS])
             .arg("--state-dir")
             .arg(&state)
-            .args(more)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);

@@ -2,5 +2,5 @@
 
 mod lifecycle;
 mod packets;
-mod revocation;
+pub(crate) mod revocation;
 mod service_replies;

@@ -4,6 +4,7 @@ mod behaviour;
 mod common;
 mod demo;
 mod differential;
+mod kube;
 mod lab;
 mod lint;
 mod residue;

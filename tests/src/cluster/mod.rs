@@ -4,6 +4,7 @@
 
 pub mod layout;
 pub mod manifest;
+pub mod mirror;
 pub mod running;
 pub mod written;
 

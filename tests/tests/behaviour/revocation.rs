@@ -13,7 +13,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(400);
 
 /// `db-test`, with the frontend let in as well.
-pub(super) fn with_frontend() -> String {
+pub(crate) fn with_frontend() -> String {
     let line = "        - podSelector:\n            matchLabels:\n              role: backend\n";
     let text = file("three-tier", "db-test.yaml");
     assert!(text.contains(line), "the scenario's policy has another shape now");
