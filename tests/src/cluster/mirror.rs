@@ -80,8 +80,8 @@ fn objects(manifests: &Path) -> Result<BTreeMap<Name, Value>> {
     for path in paths {
         let text = fs::read_to_string(&path)?;
         for mut document in serde_saphyr::from_multiple::<Value>(&text)? {
-            let items = match document["items"].take() {
-                Value::Array(items) => items,
+            let items = match document.get_mut("items").map(Value::take) {
+                Some(Value::Array(items)) => items,
                 _ => vec![document],
             };
             for mut item in items.into_iter().filter(|item| !item.is_null()) {
