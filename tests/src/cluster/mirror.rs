@@ -50,7 +50,9 @@ impl Mirror {
             match self.there.get(&name) {
                 Some(there) if *there == object => continue,
                 // Most of a pod and of a slice can't be changed.
-                Some(there) if there["spec"] != object["spec"] && name.0 == "Pod" => self.delete(server, &name)?,
+                Some(there) if there["spec"] != object["spec"] && name.0 == "Pod" => {
+                    self.delete(server, &name)?
+                }
                 _ => {}
             }
             server.apply("default", &object.to_string()).with_context(|| format!("{name:?}"))?;
@@ -90,7 +92,8 @@ fn objects(manifests: &Path) -> Result<BTreeMap<Name, Value>> {
                 };
                 let kind = text(&item, "/kind");
                 ensure!(!kind.is_empty(), "an object without a kind in {}", path.display());
-                if !["Node", "Namespace"].contains(&kind.as_str()) && item["metadata"]["namespace"].is_null() {
+                if !["Node", "Namespace"].contains(&kind.as_str()) && item["metadata"]["namespace"].is_null()
+                {
                     item["metadata"]["namespace"] = json!("default");
                 }
                 let name = (kind, text(&item, "/metadata/namespace"), text(&item, "/metadata/name"));

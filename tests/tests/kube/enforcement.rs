@@ -7,12 +7,8 @@ use super::InCluster;
 
 fn three_tier(test: &str) -> Option<InCluster> {
     let policy = file("three-tier", "db-test.yaml");
-    let cluster = InCluster::new(
-        test,
-        plain(),
-        &file("three-tier", "workloads.yaml"),
-        &[("db-test.yaml", &policy)],
-    )?;
+    let cluster =
+        InCluster::new(test, plain(), &file("three-tier", "workloads.yaml"), &[("db-test.yaml", &policy)])?;
     cluster.enforced.expect(
         &["backend -> db:3306, service db:3306", "frontend -> backend:80"],
         &["frontend -> db:3306, service db:3306"],

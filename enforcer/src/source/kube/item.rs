@@ -68,10 +68,8 @@ struct SliceEndpoint {
 
 impl<K: Watched> From<Slim<K>> for Item<K> {
     fn from(mut slim: Slim<K>) -> Self {
-        let watching = ObjectMeta {
-            resource_version: slim.metadata.resource_version.take(),
-            ..ObjectMeta::default()
-        };
+        let watching =
+            ObjectMeta { resource_version: slim.metadata.resource_version.take(), ..ObjectMeta::default() };
         Self { watching, slim }
     }
 }
@@ -129,7 +127,11 @@ impl<K: Watched> Item<K> {
             return Err(error.message.to_string().into());
         }
         let Some(object) = manifest.objects.pop() else {
-            return if K::KIND == Kind::EndpointSlice { Ok(None) } else { Err("it is of another kind".into()) };
+            return if K::KIND == Kind::EndpointSlice {
+                Ok(None)
+            } else {
+                Err("it is of another kind".into())
+            };
         };
         Ok(Some(match (K::KIND, object.content) {
             (Kind::Pod, Content::Workload(workload)) => Object::Pod(Box::new(workload.pod)),
@@ -201,7 +203,10 @@ mod tests {
         let Object::Pod(pod) = object else { panic!("{object:?}") };
         assert_eq!(pod.name.to_string(), "shop/Pod/web");
         assert_eq!(pod.labels.get("app").map(ToString::to_string).as_deref(), Some("web"));
-        assert_eq!(pod.addresses, ["10.0.0.1", "fd00::1"].map(|a| a.parse::<std::net::IpAddr>().expect("one")));
+        assert_eq!(
+            pod.addresses,
+            ["10.0.0.1", "fd00::1"].map(|a| a.parse::<std::net::IpAddr>().expect("one"))
+        );
         assert_eq!(pod.ports.iter().map(|port| port.port.get()).collect::<Vec<_>>(), [80, 90]);
         assert_eq!((pod.node.as_deref(), pod.host_network, pod.finished), (Some("one"), false, false));
         assert_eq!(pod.created.as_deref(), Some("2026-01-01T00:00:00Z"));
@@ -209,26 +214,36 @@ mod tests {
 
     #[test]
     fn the_other_kinds() {
-        let namespace = put::<Namespaces>(&json!({"metadata": {"name": "shop", "labels": {"team": "a"}}, "spec": {"finalizers": []}, "status": {"phase": "Active"}}));
+        let namespace = put::<Namespaces>(
+            &json!({"metadata": {"name": "shop", "labels": {"team": "a"}}, "spec": {"finalizers": []}, "status": {"phase": "Active"}}),
+        );
         assert!(matches!(&namespace, Object::Namespace(namespace) if namespace.labels().iter().count() == 2));
         let node = put::<Nodes>(&json!({
             "metadata": {"name": "one"}, "spec": {"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24", "fd00::/64"]},
             "status": {"addresses": [{"type": "InternalIP", "address": "192.168.0.1"}, {"type": "Hostname", "address": "one"}], "images": [{}]},
         }));
-        assert!(matches!(&node, Object::Node(node) if node.pod_cidrs.len() == 2 && node.addresses.len() == 1));
+        assert!(
+            matches!(&node, Object::Node(node) if node.pod_cidrs.len() == 2 && node.addresses.len() == 1)
+        );
         let service = put::<Services>(&json!({
             "metadata": {"name": "web", "namespace": "shop"},
             "spec": {"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "type": "LoadBalancer", "ports": [{"port": 80, "targetPort": "http"}]},
             "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}},
         }));
-        assert!(matches!(&service, Object::Service(service) if service.cluster_addresses.len() == 1 && service.external_addresses.len() == 1));
+        assert!(
+            matches!(&service, Object::Service(service) if service.cluster_addresses.len() == 1 && service.external_addresses.len() == 1)
+        );
         let slice = put::<EndpointSlices>(&json!({
             "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
             "addressType": "IPv4", "ports": [{"name": "", "port": 80, "protocol": "TCP"}],
             "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true}}, {"addresses": ["10.0.0.2"], "conditions": {"ready": false}}],
         }));
-        assert!(matches!(&slice, Object::EndpointSlice(slice) if slice.addresses.len() == 1 && slice.ports.len() == 1));
-        let nobody = change::<EndpointSlices>(&json!({"metadata": {"name": "x", "namespace": "shop"}, "addressType": "FQDN"}));
+        assert!(
+            matches!(&slice, Object::EndpointSlice(slice) if slice.addresses.len() == 1 && slice.ports.len() == 1)
+        );
+        let nobody = change::<EndpointSlices>(
+            &json!({"metadata": {"name": "x", "namespace": "shop"}, "addressType": "FQDN"}),
+        );
         assert_eq!(nobody, Change::Gone(Kind::EndpointSlice, ObjectName::new("shop", "x")));
     }
 
@@ -236,7 +251,9 @@ mod tests {
     fn policies() {
         let policy = |spec: Value| json!({"metadata": {"name": "db", "namespace": "shop"}, "spec": spec});
         let good = put::<NetworkPolicies>(&policy(json!({"podSelector": {}, "policyTypes": ["Ingress"]})));
-        assert!(matches!(&good, Object::NetworkPolicy(policy) if policy.ingress.is_some() && policy.egress.is_none()));
+        assert!(
+            matches!(&good, Object::NetworkPolicy(policy) if policy.ingress.is_some() && policy.egress.is_none())
+        );
         let bad = change::<NetworkPolicies>(&policy(json!({"podSelector": {"matchLabels": {"app": "-x"}}})));
         let Change::Unreadable(Kind::NetworkPolicy, name, why) = bad else { panic!("{bad:?}") };
         assert_eq!(name.to_string(), "shop/db");
