@@ -9,3 +9,4 @@ mod lab;
 mod lint;
 mod residue;
 mod scenarios;
+mod startup;

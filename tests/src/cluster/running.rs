@@ -115,6 +115,14 @@ impl RunningCluster {
         Ok(())
     }
 
+    /// Writes one more file of manifests, which stays until it is written again.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_manifest(&self, name: &str, text: &str) -> Result<()> {
+        self.write(name, text)
+    }
+
     /// Replaces a file of the manifests' directory as a careful editor does: a reader sees the old one or the new one.
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.manifests.join(name);
