@@ -1,4 +1,5 @@
-//! Builds the kernel programs in `ebpf/` and leaves the object as `netpol-ebpf.o` in `OUT_DIR`.
+//! Builds the kernel programs in `ebpf/` and leaves the object as `netpol-ebpf.o` in `OUT_DIR`, and what the benchmark compares them
+//! with as `yardsticks.o`.
 //!
 //! The programs need a Rust compiler with the sources of `core` and the linker `bpf-linker`; `scripts/setup`
 //! installs both. These variables change what is used:
@@ -52,9 +53,12 @@ fn build() -> Result<(), String> {
     }
     let out = variable("OUT_DIR")?;
     let object = out.join("netpol-ebpf.o");
+    let yardsticks = out.join("yardsticks.o");
 
     if let Some(ready) = env::var_os("NETPOL_EBPF_OBJECT") {
         println!("cargo::rerun-if-changed={}", Path::new(&ready).display());
+        fs::write(&yardsticks, [])
+            .map_err(|error| format!("can't write {}: {error}", yardsticks.display()))?;
         return copy(Path::new(&ready), &object);
     }
 
@@ -72,7 +76,9 @@ fn build() -> Result<(), String> {
     // OUT_DIR is <target>/<profile>/build/<package>/out: one directory for all profiles, so that `core` is built once.
     let target_dir = out.ancestors().nth(4).unwrap_or(&out).join("ebpf");
     cargo(&rustc, &linker, &here.join("ebpf"), target, &target_dir)?;
-    copy(&target_dir.join(target).join("release/netpol-ebpf"), &object)
+    let release = target_dir.join(target).join("release");
+    copy(&release.join("yardsticks"), &yardsticks)?;
+    copy(&release.join("netpol-ebpf"), &object)
 }
 
 /// Runs cargo for the kernel's target.
@@ -82,6 +88,8 @@ fn cargo(rustc: &Path, linker: &Path, project: &Path, target: &str, target_dir: 
         format!("--cfg=bpf_target_arch=\"{arch}\""),
         format!("-Clinker={}", linker.display()),
         "-Clink-arg=--btf".into(),
+        // 32-bit arithmetic and jumps, for all kernels that have what the programs need anyway.
+        "-Ctarget-cpu=v3".into(),
     ];
     let mut command = Command::new(variable("CARGO")?);
     command

@@ -2,6 +2,7 @@
 
 mod attach;
 mod describe;
+mod overlay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -277,6 +278,7 @@ impl Agent {
             log::error("what the CNI plugin said can't be written down", &[("error", &error)]);
         }
         self.pod_links.extend(self.attachments.by_link().keys());
+        self.note_overlays(&links);
         let roles = roles(&links, &self.pod_addresses());
         for (link, role) in links.iter().zip(&roles) {
             if matches!(role, Role::Pod { addresses } if !addresses.is_empty()) {

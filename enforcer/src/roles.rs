@@ -142,6 +142,7 @@ mod tests {
             ethernet: true,
             master: None,
             peer: None,
+            overlay: None,
             addresses: vec![],
         }
     }

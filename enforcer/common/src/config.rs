@@ -13,9 +13,13 @@ pub const SKIP_UNISOLATED: u32 = 1 << 2;
 pub const NO_DROP_EVENTS: u32 = 1 << 3;
 /// Packets of unknown endpoints that would be dropped pass, are counted as audited and told.
 pub const AUDIT_UNKNOWN: u32 = 1 << 4;
+/// This node unpacks IP in IP or GRE: pods must not send it.
+pub const OVERLAY_IP: u32 = 1 << 5;
 
 /// The default [`Config::event_limit`].
 pub const EVENT_LIMIT: u32 = 256;
+/// How many ports [`Config::overlay_ports`] can hold.
+pub const MAX_OVERLAY_PORTS: usize = 4;
 
 /// The settings. A mask of 0 (a map never written) makes every program drop what policy would have to judge.
 ///
@@ -44,6 +48,9 @@ pub struct Config {
     /// How many events are told on each CPU about each endpoint in a tick of the clock (see [`crate::conntrack::tick`]); what is beyond is
     /// counted under [`crate::reason::Reason::EventLimited`]. 0: no limit.
     pub event_limit: u32,
+    /// UDP ports on which this node unpacks VXLAN or Geneve, in host byte order; 0: unused. What a pod sent there would come out with
+    /// whatever addresses it likes.
+    pub overlay_ports: [u16; MAX_OVERLAY_PORTS],
 }
 
 impl Config {
@@ -61,6 +68,7 @@ impl Config {
             icmp: 5,
             other: 600,
             event_limit: EVENT_LIMIT,
+            overlay_ports: [0; MAX_OVERLAY_PORTS],
         }
     }
 

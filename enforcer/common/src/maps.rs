@@ -102,7 +102,7 @@ pub mod size {
 
 // No key or value may have padding: its bytes would be compared with whatever is in it.
 const _: () = {
-    assert!(size_of::<Config>() == 10 * 4);
+    assert!(size_of::<Config>() == 10 * 4 + 4 * 2);
     assert!(size_of::<Endpoint>() == 4 + 2 + 6 + 16 + 8 + 48 + 4);
     assert!(size_of::<IdentityKey>() == 20);
     assert!(size_of::<CidrV4Key>() == 8);

@@ -95,6 +95,11 @@ reasons! {
     /// The agent has not configured the programs yet.
     Unready = 44, "unready";
 
+    /// A pod's frame with a VLAN tag: what is in it could not be held to the pod's addresses.
+    VlanTag = 45, "vlan-tag";
+    /// A pod's packet in the encapsulation that the node's overlay uses: the node would unpack it, with any addresses.
+    Overlay = 46, "overlay";
+
     /// Not a verdict: an event was not told because the endpoint had too many at that moment.
     EventLimited = 62, "event-limited";
     /// Not a verdict: an event was lost because the ring buffer was full.

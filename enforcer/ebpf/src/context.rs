@@ -113,6 +113,13 @@ impl Context {
     }
 }
 
+/// Whether a packet is marked for a later verdict on its egress.
+#[inline(always)]
+pub fn deferred(skb: Skb) -> bool {
+    let mark = |config: &Config| mark::field(skb.mark(), config.mark_mask, config.mark_shift);
+    maps::CONFIG.get(0).is_some_and(|config| mark(config) & mark::DEFER != 0)
+}
+
 /// Whether an address is this node's own.
 #[inline(always)]
 pub fn is_node(address: &Address) -> bool {

@@ -3,7 +3,7 @@
 use netpol_enforcer_common::{
     Direction,
     config::AUDIT_UNKNOWN,
-    conntrack::{self, Flow, Link, LinkKey},
+    conntrack::{self, Link, LinkKey},
     endpoint::{AUDIT, Endpoint, SET_NONE},
     event::DEFERRED,
     mark,
@@ -12,8 +12,8 @@ use netpol_enforcer_common::{
 
 use crate::{
     DROP, PASS,
-    context::Context,
-    evaluate::{Question, Verdict, open_translated},
+    context::{self, Context},
+    evaluate::{Question, open_translated},
     flow, fragment,
     maps::{self, Scratch, scratch},
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse, part},
@@ -21,16 +21,17 @@ use crate::{
     telemetry::{Subject, conclude},
     trace::tracing,
     track,
+    words::{clear, copy},
 };
 
 /// On a link that is no pod's. `offset`: the length of the link-layer header.
 #[inline(always)]
 pub fn run(skb: Skb, offset: u32) -> i32 {
-    let Some(context) = Context::new(skb) else { return PASS };
-    // With no settings there is no mask, and nothing can have been marked.
-    if !context.deferred() {
+    // Most packets end here. With no settings there is no mask, and nothing can have been marked.
+    if !context::deferred(skb) {
         return PASS;
     }
+    let Some(context) = Context::new(skb) else { return DROP };
     // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let packet = &mut scratch.packet;
@@ -38,9 +39,9 @@ pub fn run(skb: Skb, offset: u32) -> i32 {
     let ip = matches!(packet.ether_type, ETHERTYPE_IPV4 | ETHERTYPE_IPV6);
     if !ip || !parse(skb, offset, packet) {
         let subject = Subject { generation: 0, slot: 0, direction: Direction::Egress as u8, flags: DEFERRED };
-        let mut verdict = Verdict::new();
+        let verdict = &mut scratch.question.verdict;
         verdict.set(if ip { Reason::Malformed } else { Reason::EtherType });
-        return conclude(&context, packet, &verdict, &subject);
+        return conclude(&context, packet, verdict, &subject);
     }
     decide(&context, scratch)
 }
@@ -56,7 +57,7 @@ pub fn decide(context: &Context, scratch: &mut Scratch) -> i32 {
         direction: Direction::Egress as u8,
         flags: DEFERRED,
     };
-    question.verdict = Verdict::new();
+    question.verdict.reset();
     match context.endpoint_of_slot(context.slot()) {
         Some(endpoint) => {
             subject.generation = endpoint.generation;
@@ -85,12 +86,12 @@ fn translated(context: &Context, endpoint: &Endpoint, packet: &mut Packet, quest
         fragment::resolve(context, endpoint.generation, packet, Direction::Egress);
     }
     if packet.kind == kind::BROKEN {
-        question.verdict = Verdict::new();
+        question.verdict.reset();
         question.verdict.audit = endpoint.has(AUDIT);
         return question.verdict.break_off(packet.broken);
     }
-    question.key = flow::key(endpoint.generation, packet, Direction::Egress);
-    question.flow = Flow::default();
+    flow::key(&mut question.key, endpoint.generation, packet, Direction::Egress);
+    clear(&mut question.flow);
     let mut track = packet.kind < kind::REPLY;
     if track && let Some(flow) = flow::find(&question.key, context.config, context.now) {
         if flow.flags & conntrack::DEFERRED != 0 {
@@ -101,7 +102,7 @@ fn translated(context: &Context, endpoint: &Endpoint, packet: &mut Packet, quest
             flow::touch(flow, context.now, flags);
             return question.verdict.set(Reason::Established);
         }
-        question.flow = *flow;
+        copy(&mut question.flow, flow);
     }
     let allowed = open_translated(context, endpoint, question);
     question.verdict.news = flow::approved(&question.flow, Direction::Egress) == 0;

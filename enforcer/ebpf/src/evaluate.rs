@@ -15,6 +15,7 @@ use crate::{
     context::{Context, is_node},
     maps::{self, Find as _},
     packet::Packet,
+    words::{Words, clear},
 };
 
 /// A verdict and what led to it.
@@ -41,21 +42,18 @@ pub struct Verdict {
     pub audited: bool,
 }
 
+// What is cleared is no set, and the identity of everybody.
+const _: () = assert!(SET_NONE == 0 && ANY == 0);
+
+// SAFETY: four words, and bytes that may be 0.
+unsafe impl Words for Verdict {}
+
 impl Verdict {
-    /// A verdict that nothing led to yet: nothing passes.
+    /// Forgets what led to it: nothing passes.
     #[inline(always)]
-    pub const fn new() -> Self {
-        Self {
-            reason: Reason::NotAllowed as u32,
-            set: SET_NONE,
-            identity: ANY,
-            rule: 0,
-            defer: false,
-            track: false,
-            news: false,
-            audit: false,
-            audited: false,
-        }
+    pub fn reset(&mut self) {
+        clear(self);
+        self.set(Reason::NotAllowed);
     }
 
     /// Whether the packet passes.
@@ -126,7 +124,7 @@ pub fn open(
 ) -> bool {
     let key = &question.key;
     let verdict = &mut question.verdict;
-    *verdict = Verdict::new();
+    verdict.reset();
     verdict.audit = endpoint.has(AUDIT);
     let sets = context.sets(endpoint);
     let (set, port) = match opened {
@@ -184,7 +182,7 @@ pub fn open(
 #[inline(never)]
 pub fn open_translated(context: &Context, endpoint: &Endpoint, question: &mut Question) -> bool {
     let verdict = &mut question.verdict;
-    *verdict = Verdict::new();
+    verdict.reset();
     verdict.audit = endpoint.has(AUDIT);
     verdict.set = context.sets(endpoint).egress;
     verdict.track = true;

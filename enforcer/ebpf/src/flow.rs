@@ -1,7 +1,7 @@
 //! Keys and life of tracked flows.
 
 use netpol_enforcer_common::{
-    Direction,
+    Address, Direction,
     config::Config,
     conntrack::{CLOSING, Flow, FlowKey, SEEN_REPLY, ticks},
 };
@@ -10,31 +10,37 @@ use crate::{
     maps,
     packet::{ICMP, ICMPV6, Packet, TCP, UDP, kind},
     trace::tracing,
+    words::{Words, clear, copy},
 };
 
-/// The key of the flow to which a packet belongs that travels in a direction.
+/// Writes the key of the flow to which a packet belongs that travels in a direction.
 #[inline(always)]
-pub fn key(generation: u32, packet: &Packet, direction: Direction) -> FlowKey {
+pub fn key(key: &mut FlowKey, generation: u32, packet: &Packet, direction: Direction) {
     let echo = matches!(packet.kind, kind::OPENING | kind::REPLY)
         && (packet.protocol == ICMP || packet.protocol == ICMPV6);
     let outward = matches!(direction, Direction::Egress);
-    let (local, remote) =
-        if outward { (packet.source, packet.destination) } else { (packet.destination, packet.source) };
-    let (local_port, remote_port) = if outward || echo {
-        (packet.source_port, packet.destination_port)
+    clear(key);
+    key.generation = generation;
+    if outward {
+        copy(&mut key.local, &packet.source);
+        copy(&mut key.remote, &packet.destination);
     } else {
-        (packet.destination_port, packet.source_port)
-    };
-    FlowKey {
-        generation,
-        local,
-        remote,
-        local_port,
-        remote_port,
-        protocol: packet.protocol,
-        reserved: [0; 3],
+        copy(&mut key.local, &packet.destination);
+        copy(&mut key.remote, &packet.source);
     }
+    if outward || echo {
+        key.local_port = packet.source_port;
+        key.remote_port = packet.destination_port;
+    } else {
+        key.local_port = packet.destination_port;
+        key.remote_port = packet.source_port;
+    }
+    key.protocol = packet.protocol;
 }
+
+// SAFETY: eleven words, and four.
+unsafe impl Words for FlowKey {}
+unsafe impl Words for Address {}
 
 /// The flow with a key, unless it has expired.
 #[inline(always)]

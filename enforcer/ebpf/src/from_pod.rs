@@ -2,7 +2,7 @@
 
 use netpol_enforcer_common::{
     Direction,
-    config::{AUDIT_UNKNOWN, UNKNOWN_ALLOW},
+    config::{AUDIT_UNKNOWN, Config, OVERLAY_IP, UNKNOWN_ALLOW},
     endpoint::{AUDIT, Endpoint, SET_NONE},
     mark,
     reason::Reason,
@@ -12,9 +12,13 @@ use crate::{
     DROP, PASS,
     context::{Context, is_node},
     evaluate::Verdict,
+    fast,
     maps::{Scratch, scratch},
     neighbour,
-    packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, kind, parse},
+    packet::{
+        ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_SERVICE_VLAN,
+        ETHERTYPE_VLAN, GRE, IPIP, IPV6_IN_IP, UDP, kind, parse,
+    },
     skb::Skb,
     telemetry::{Subject, conclude},
     track,
@@ -23,6 +27,9 @@ use crate::{
 #[inline(always)]
 pub fn run(skb: Skb) -> i32 {
     let Some(context) = Context::new(skb) else { return DROP };
+    if fast::established(&context, Direction::Egress) {
+        return PASS;
+    }
     // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let mut subject = Subject { generation: 0, slot: 0, direction: Direction::Egress as u8, flags: 0 };
@@ -67,13 +74,17 @@ fn known(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch) {
             return verdict.set(Reason::Spoofed);
         }
     }
-    let tagged = context.skb.tagged();
+    // The host takes tags of VLAN 0 off, and a bridge those of the port's own VLAN, however many there are.
+    if context.skb.tagged() {
+        return verdict.set(Reason::VlanTag);
+    }
     match packet.ether_type {
-        ETHERTYPE_ARP if !tagged => {
+        ETHERTYPE_ARP => {
             let own = neighbour::arp_is_own(context.skb, endpoint);
             return verdict.set(if own { Reason::Neighbour } else { Reason::Spoofed });
         }
-        ETHERTYPE_IPV4 | ETHERTYPE_IPV6 if !tagged => {}
+        ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => {}
+        ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN => return verdict.set(Reason::VlanTag),
         _ => return other_ether_type(context, endpoint, verdict),
     }
     if !parse(context.skb, ETHERNET_HEADER, packet) {
@@ -86,7 +97,23 @@ fn known(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch) {
     if !endpoint.owns(&packet.source) {
         return verdict.set(Reason::Spoofed);
     }
+    if is_overlay(context.config, packet.protocol, packet.destination_port) {
+        return verdict.set(Reason::Overlay);
+    }
     track::decide(context, endpoint, scratch, Direction::Egress);
+}
+
+/// Whether a packet of a pod is one that this node, or another one like it, would unpack.
+#[inline(always)]
+pub fn is_overlay(config: &Config, protocol: u8, port: u16) -> bool {
+    match protocol {
+        UDP => {
+            let [a, b, c, d] = config.overlay_ports;
+            port != 0 && (port == a || port == b || port == c || port == d)
+        }
+        IPIP | IPV6_IN_IP | GRE => config.has(OVERLAY_IP),
+        _ => false,
+    }
 }
 
 /// The verdict on what is neither ARP nor IP: policies can't speak of it.
@@ -133,7 +160,9 @@ fn unknown(context: &Context, scratch: &mut Scratch) {
         if neighbour::discovery_is_harmless(packet) {
             verdict.set(Reason::Neighbour);
         }
-    } else if is_node(&packet.destination) {
+    } else if is_node(&packet.destination)
+        && !is_overlay(context.config, packet.protocol, packet.destination_port)
+    {
         // Deferred without a slot: it passes if it is delivered here, and nowhere else.
         verdict.set(Reason::Node);
         verdict.defer = true;

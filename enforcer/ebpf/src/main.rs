@@ -7,6 +7,7 @@
 mod context;
 mod deferred;
 mod evaluate;
+mod fast;
 mod flow;
 mod fragment;
 mod from_pod;
@@ -18,6 +19,7 @@ mod telemetry;
 mod to_pod;
 mod trace;
 mod track;
+mod words;
 
 use aya_ebpf::{macros::classifier, programs::TcContext};
 

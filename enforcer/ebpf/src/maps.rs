@@ -20,8 +20,9 @@ use netpol_enforcer_common::{
 };
 
 use crate::{
-    evaluate::{Question, Verdict},
+    evaluate::Question,
     packet::Packet,
+    words::{Words, clear},
 };
 
 #[map]
@@ -105,11 +106,14 @@ static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 pub unsafe fn scratch() -> Option<&'static mut Scratch> {
     // SAFETY: this CPU's own, and by the caller's promise not in use.
     let scratch = unsafe { &mut *SCRATCH.get_ptr_mut(0)? };
-    scratch.packet = Packet::empty();
-    scratch.question.verdict = Verdict::new();
-    scratch.question.flow = Flow { approved: [0; 2], last_seen: 0, hash: 0, flags: 0 };
+    clear(&mut scratch.packet);
+    clear(&mut scratch.question.flow);
+    scratch.question.verdict.reset();
     Some(scratch)
 }
+
+// SAFETY: five words.
+unsafe impl Words for Flow {}
 
 /// Look-up without `unsafe` at every place.
 pub trait Find<K, V> {

@@ -2,7 +2,7 @@
 
 use netpol_enforcer_common::{Address, reason::Reason};
 
-use crate::skb::Skb;
+use crate::{skb::Skb, words::Words};
 
 /// The length of an Ethernet header.
 pub const ETHERNET_HEADER: u32 = 14;
@@ -11,11 +11,16 @@ pub const ETHERNET_HEADER: u32 = 14;
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
 pub const ETHERTYPE_ARP: u16 = 0x0806;
 pub const ETHERTYPE_IPV6: u16 = 0x86dd;
+pub const ETHERTYPE_VLAN: u16 = 0x8100;
+pub const ETHERTYPE_SERVICE_VLAN: u16 = 0x88a8;
 
 /// IP protocol numbers.
 pub const ICMP: u8 = 1;
+pub const IPIP: u8 = 4;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
+pub const IPV6_IN_IP: u8 = 41;
+pub const GRE: u8 = 47;
 pub const ICMPV6: u8 = 58;
 pub const SCTP: u8 = 132;
 
@@ -49,6 +54,9 @@ pub mod part {
     pub const LATER: u8 = 2;
 }
 
+// SAFETY: fifteen words, in which zeros stand for a whole packet of which nothing is known.
+unsafe impl Words for Packet {}
+
 /// A parsed packet. Ports are in host byte order; for echo messages they are the identifier and 0.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -81,31 +89,6 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// A packet of which nothing is known.
-    #[inline(always)]
-    pub const fn empty() -> Self {
-        Self {
-            source: Address::NONE,
-            destination: Address::NONE,
-            source_port: 0,
-            destination_port: 0,
-            ether_type: 0,
-            protocol: 0,
-            kind: kind::EITHER,
-            icmp_type: 0,
-            icmp_code: 0,
-            part: part::WHOLE,
-            closing: 0,
-            broken: 0,
-            hop_limit: 0,
-            fragment_protocol: 0,
-            reserved: 0,
-            fragment_id: 0,
-            transport: 0,
-            end: 0,
-        }
-    }
-
     /// Whether the protocol has ports that a policy can name.
     #[inline(always)]
     pub const fn has_ports(protocol: u8) -> bool {
@@ -121,19 +104,19 @@ impl Packet {
 
 /// The byte at an index of a word that was loaded from the packet.
 #[inline(always)]
-const fn byte(word: u32, index: u32) -> u8 {
+pub const fn byte(word: u32, index: u32) -> u8 {
     (u32::from_be(word) >> (24 - index * 8)) as u8
 }
 
 /// The upper half of a word as a number.
 #[inline(always)]
-const fn high(word: u32) -> u16 {
+pub const fn high(word: u32) -> u16 {
     (u32::from_be(word) >> 16) as u16
 }
 
 /// The lower half of a word as a number.
 #[inline(always)]
-const fn low(word: u32) -> u16 {
+pub const fn low(word: u32) -> u16 {
     u32::from_be(word) as u16
 }
 

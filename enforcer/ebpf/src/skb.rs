@@ -1,5 +1,7 @@
 //! The packet as the kernel hands it to a program. All access to it is here.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::{
     bindings::__sk_buff,
     helpers::{bpf_get_hash_recalc, bpf_skb_load_bytes},
@@ -78,21 +80,35 @@ impl Skb {
         unsafe { bpf_get_hash_recalc(self.0) }
     }
 
+    /// What lies at an offset of the packet, if that is in its linear part; on a link with an Ethernet header, two bytes after a multiple of
+    /// four are aligned for words.
+    #[inline(always)]
+    pub fn linear<T>(self, offset: u32) -> Option<&'static T> {
+        let (start, end) = unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) };
+        let at = start + offset as usize;
+        if at + size_of::<T>() > end {
+            return None;
+        }
+        Some(unsafe { &*(at as *const T) })
+    }
+
     /// Copies `N` words.
     #[inline(always)]
     pub fn load<const N: usize>(self, offset: u32) -> Option<[u32; N]> {
-        let mut words = [0; N];
+        let mut words = MaybeUninit::<[u32; N]>::uninit();
         let size = (N * 4) as u32;
         let result = unsafe { bpf_skb_load_bytes(self.0.cast(), offset, words.as_mut_ptr().cast(), size) };
-        (result == 0).then_some(words)
+        // The helper has filled them.
+        (result == 0).then(|| unsafe { words.assume_init() })
     }
 
     /// Copies `N` half-words.
     #[inline(always)]
     pub fn load_halves<const N: usize>(self, offset: u32) -> Option<[u16; N]> {
-        let mut halves = [0; N];
+        let mut halves = MaybeUninit::<[u16; N]>::uninit();
         let size = (N * 2) as u32;
         let result = unsafe { bpf_skb_load_bytes(self.0.cast(), offset, halves.as_mut_ptr().cast(), size) };
-        (result == 0).then_some(halves)
+        // The helper has filled them.
+        (result == 0).then(|| unsafe { halves.assume_init() })
     }
 }

@@ -68,8 +68,9 @@ fn flags(verdict: &Verdict, subject: &Subject) -> u8 {
     if verdict.audited { subject.flags | AUDITED } else { subject.flags }
 }
 
+/// Counts a packet at the place of [`Reason::counter`].
 #[inline(always)]
-fn count(index: u32, bytes: u32) {
+pub fn count(index: u32, bytes: u32) {
     if index < COUNTERS_LEN
         && let Some(counter) = maps::COUNTERS.get_ptr_mut(index)
     {

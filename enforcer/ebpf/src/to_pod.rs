@@ -3,10 +3,9 @@
 use netpol_enforcer_common::{Direction, config::UNKNOWN_ALLOW, endpoint::Endpoint, reason::Reason};
 
 use crate::{
-    DROP,
+    DROP, PASS,
     context::Context,
-    deferred,
-    evaluate::Verdict,
+    deferred, fast,
     from_pod::{audits_unknown, other_ether_type},
     maps::{Scratch, scratch},
     packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse},
@@ -18,6 +17,9 @@ use crate::{
 #[inline(always)]
 pub fn run(skb: Skb) -> i32 {
     let Some(context) = Context::new(skb) else { return DROP };
+    if fast::established(&context, Direction::Ingress) {
+        return PASS;
+    }
     // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let mut subject = Subject { generation: 0, slot: 0, direction: Direction::Ingress as u8, flags: 0 };
@@ -82,7 +84,7 @@ fn known(context: &Context, endpoint: &Endpoint, parsed: &Parsed, scratch: &mut 
 #[inline(always)]
 fn unknown(context: &Context, parsed: &Parsed, scratch: &mut Scratch) {
     let source = scratch.packet.source;
-    scratch.question.verdict = Verdict::new();
+    scratch.question.verdict.reset();
     scratch.question.verdict.set(match parsed {
         Parsed::Neighbour => Reason::Neighbour,
         Parsed::Ip if context.from_node(&source) => Reason::Node,

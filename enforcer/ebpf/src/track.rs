@@ -3,18 +3,19 @@
 use netpol_enforcer_common::{
     Direction,
     config::SKIP_UNISOLATED,
-    conntrack::{ANSWERABLE, DEFERRED, Flow},
+    conntrack::{ANSWERABLE, DEFERRED},
     endpoint::{Endpoint, SET_NONE},
     reason::Reason,
 };
 
 use crate::{
     context::{Context, is_node},
-    evaluate::{Question, Verdict, open},
+    evaluate::{Question, open},
     flow, fragment,
     maps::{self, Scratch},
     packet::{Packet, kind, parse_inner, part},
     trace::tracing,
+    words::{clear, copy},
 };
 
 /// Decides a packet of an endpoint in the direction in which it travels. The answer is in `question.verdict`.
@@ -28,10 +29,10 @@ pub fn decide(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, dir
         fragment::resolve(context, endpoint.generation, packet, direction);
     }
     if untracked {
-        question.verdict = Verdict::new();
+        question.verdict.reset();
         return question.verdict.answer(Reason::NotIsolated);
     }
-    question.key = flow::key(endpoint.generation, packet, direction);
+    flow::key(&mut question.key, endpoint.generation, packet, direction);
     if packet.kind > kind::REPLY {
         return decide_untracked(context, endpoint, scratch, direction);
     }
@@ -44,13 +45,13 @@ pub fn decide(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, dir
         if own || answer {
             let flags = flow::flags_after(flow.flags, packet, !own);
             flow::touch(flow, context.now, flags);
-            question.verdict = Verdict::new();
+            question.verdict.reset();
             question.verdict.defer = own && outward && flow.flags & DEFERRED != 0;
             return question.verdict.answer(Reason::Established);
         }
-        question.flow = *flow;
+        copy(&mut question.flow, flow);
     } else {
-        question.flow = Flow::default();
+        clear(&mut question.flow);
     }
     decide_anew(context, endpoint, scratch, direction)
 }
@@ -118,8 +119,8 @@ fn remember(
     present: bool,
     question: &mut Question,
 ) -> bool {
-    let mut flow = question.flow;
-    flow::approve(&mut flow, opened, context.epoch);
+    let flow = &mut question.flow;
+    flow::approve(flow, opened, context.epoch);
     flow.last_seen = context.now;
     flow.flags = flow::flags_after(flow.flags, packet, !present);
     if matches!(opened, Direction::Egress) {
@@ -132,7 +133,6 @@ fn remember(
             flow.flags &= !(DEFERRED | ANSWERABLE);
         }
     }
-    question.flow = flow;
     store(context, endpoint, question)
 }
 
@@ -176,7 +176,7 @@ fn decide_untracked(
     {
         let saved = question.verdict;
         if related(context, endpoint, packet, inner, direction, question) {
-            question.verdict = Verdict::new();
+            question.verdict.reset();
             question.verdict.set(Reason::Related);
         } else {
             question.verdict = saved;
@@ -195,7 +195,7 @@ fn related(
     direction: Direction,
     question: &mut Question,
 ) -> bool {
-    *inner = Packet::empty();
+    clear(inner);
     if !parse_inner(context.skb, packet, inner) {
         return false;
     }
@@ -203,9 +203,9 @@ fn related(
     if inner.source != packet.destination {
         return false;
     }
-    question.key = flow::key(endpoint.generation, inner, direction.reverse());
+    flow::key(&mut question.key, endpoint.generation, inner, direction.reverse());
     let Some(flow) = flow::find(&question.key, context.config, context.now) else { return false };
-    question.flow = *flow;
+    copy(&mut question.flow, flow);
     for opened in [Direction::Egress, Direction::Ingress] {
         let approved = flow::approved(&question.flow, opened);
         if approved == context.epoch {

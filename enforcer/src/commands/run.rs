@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::agent::{Agent, Event, Options};
 use crate::cli::{Cni, Run, SourceKind, Unknown, WhenAway};
 use crate::cni::{self, Entry, Installation};
-use crate::kernel::{Events, Flows, Hooks, Maps, Pins, Settings, load};
+use crate::kernel::{Events, Flows, Hooks, Maps, Overlays, Pins, Settings, load};
 use crate::monitor::{self, View};
 use crate::netlink::{self, Netlink};
 use crate::object::OBJECT;
@@ -63,6 +63,7 @@ pub(super) fn run(run: Run) -> Result<()> {
         mark_mask: mask,
         unknown_allowed: run.unknown_endpoint == Unknown::Allow,
         tell_allowed: false,
+        overlays: Overlays::default(),
     };
     let pins = Pins::prepare(&run.places.bpffs, run.mount_bpffs)?;
     let network_namespace = network_namespace()?;

@@ -46,6 +46,17 @@ pub struct Settings {
     pub unknown_allowed: bool,
     /// Whether allowed new flows are told, too.
     pub tell_allowed: bool,
+    /// What pods must not send, because the node would unpack it.
+    pub overlays: Overlays,
+}
+
+/// The encapsulations that the node unpacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overlays {
+    /// UDP ports; 0: unused.
+    pub ports: [u16; config::MAX_OVERLAY_PORTS],
+    /// IP in IP and GRE.
+    pub ip: bool,
 }
 
 /// The programs, loaded, and the settings that they read.
@@ -133,6 +144,10 @@ impl Loaded {
         if settings.tell_allowed {
             value.flags |= config::EVENTS_ALLOWED;
         }
+        if settings.overlays.ip {
+            value.flags |= config::OVERLAY_IP;
+        }
+        value.overlay_ports = settings.overlays.ports;
         self.config
             .set(0, value, 0)
             .map_err(|error| LoadError::Map { map: maps::CONFIG, source: Box::new(error) })

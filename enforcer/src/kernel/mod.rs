@@ -13,7 +13,7 @@ pub use events::Events;
 pub use flows::Flows;
 pub use hook::{Direction, Hook};
 pub use hooks::{Attached, HookError, Hooks, program_for};
-pub use load::{LoadError, Loaded, MapSizes, Settings, load};
+pub use load::{LoadError, Loaded, MapSizes, Overlays, Settings, load};
 pub use maps::Maps;
 pub use pins::{LAYOUT, Pins, PinsError};
 pub use usage::{Counted, MapUsage, counters, usage};

@@ -5,6 +5,7 @@
 //! `IFA_TARGET_NETNSID` lists the addresses there. That is how a pod's veth is found without `/proc` and without asking
 //! a container runtime.
 
+mod overlay;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, L
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
+pub use overlay::Overlay;
 pub use watch::watch;
 
 /// A link of this network namespace.
@@ -37,6 +39,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// The other end, when that is in another network namespace.
     pub peer: Option<Peer>,
+    /// What the node unpacks through it.
+    pub overlay: Option<Overlay>,
     /// The addresses of the link itself.
     pub addresses: Vec<IpNet>,
 }
@@ -251,8 +255,10 @@ fn parse_link(message: LinkMessage) -> Link {
         ethernet: message.header.link_layer_type == LinkLayerType::Ether,
         master: None,
         peer: None,
+        overlay: None,
         addresses: Vec::new(),
     };
+    let up = message.header.flags.contains(LinkFlags::Up);
     let (mut peer_index, mut peer_netns) = (None, None);
     for attribute in message.attributes {
         match attribute {
@@ -261,6 +267,7 @@ fn parse_link(message: LinkMessage) -> Link {
             LinkAttribute::Link(index) => peer_index = Some(index),
             LinkAttribute::LinkNetNsId(netns) => peer_netns = Some(netns),
             LinkAttribute::LinkInfo(infos) => {
+                link.overlay = overlay::of(&infos).filter(|_| up);
                 for info in infos {
                     match info {
                         LinkInfo::Kind(InfoKind::Veth) => link.kind = LinkKind::Veth,

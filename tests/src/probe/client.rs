@@ -49,10 +49,13 @@ pub struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
+    /// How many bytes a probe carries if nothing else is said.
+    pub const PAYLOAD: usize = 32;
+
     /// A small probe.
     #[must_use]
     pub fn new(from: &'a NetNs, to: Target, patience: Duration) -> Self {
-        Self { from, source: None, to, payload: 32, patience }
+        Self { from, source: None, to, payload: Self::PAYLOAD, patience }
     }
 }
 

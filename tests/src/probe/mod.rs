@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod connection;
+pub mod frame;
 mod packet;
 pub mod server;
 

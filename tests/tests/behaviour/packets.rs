@@ -5,7 +5,8 @@ use std::time::Duration;
 use netpol_tests::lab::address::{self, Family};
 use netpol_tests::lab::requirements::skip;
 use netpol_tests::lab::{Between, ServiceProxy, Shape, Wiring};
-use netpol_tests::probe::server::Port;
+use netpol_tests::probe::frame;
+use netpol_tests::probe::server::{Port, Received};
 use netpol_tests::probe::{self, Outcome, Probe, Target};
 
 use crate::common::{CONVERGENCE, Enforced, eventually, plain};
@@ -83,6 +84,101 @@ fn a_forged_source_address_is_dropped() {
         // Its own address still works.
         enforced.expect(&["attacker -> victim:53/udp"], &[]);
     }
+}
+
+/// Sends datagrams from another pod's address to a victim that lets only that pod in, by a way that hides the address; without agents they
+/// arrive, with agents they don't.
+fn hidden_source(shape: &Shape, way: &str, send: impl Fn(&Enforced)) {
+    let on_node = |pod: &str, node: &str| pod.replace("spec: {", &format!("spec: {{nodeName: {node}, "));
+    let pods = on_node(&pod("attacker", "attacker", ""), "node-1")
+        + &on_node(&pod("friend", "friend", ""), "node-1")
+        + &on_node(&pod("victim", "victim", "{containerPort: 53, protocol: UDP}"), "node-1");
+    let mut enforced = Enforced::without_agents(shape.clone(), &pods);
+    let received = |enforced: &Enforced| {
+        let lab = &enforced.running.lab;
+        let datagrams = lab.pods["default/victim"].server.datagrams();
+        let friend = lab.pods["default/friend"].address.both();
+        // The friend's own are of another length.
+        let forged = |datagram: &&Received| datagram.payload.len() != Probe::PAYLOAD;
+        let forged: Vec<_> = datagrams.iter().filter(forged).collect();
+        friend.map(|source| forged.iter().filter(|datagram| datagram.from.ip() == source).count())
+    };
+    eventually(&format!("{shape}: {way} arrive without agents"), CONVERGENCE, || {
+        send(&enforced);
+        received(&enforced).iter().all(|count| *count > 0)
+    });
+    let allow = policy(
+        "victim",
+        "{podSelector: {matchLabels: {role: victim}}, ingress: [{from: [{podSelector: {matchLabels: {role: friend}}}]}]}",
+    );
+    enforced.edit(&[("victim.yaml", &allow)]);
+    enforced.start_agents();
+    enforced.wait_until_programmed();
+    enforced.expect(&["friend -> victim:53/udp"], &["attacker -> victim:53/udp"]);
+    let settled = received(&enforced);
+    send(&enforced);
+    // What was on its way has arrived once a later datagram has.
+    enforced.expect(&["friend -> victim:53/udp"], &[]);
+    assert_eq!(received(&enforced), settled, "{shape}: {way} were delivered{}", enforced.explain());
+}
+
+#[test]
+fn vlan_tags_hide_nothing() {
+    if skip("VLAN tags") {
+        return;
+    }
+    for shape in [plain(), Shape::one_node(Wiring::PointToPoint, ServiceProxy::Nftables)] {
+        // VLAN 0 is none: the kernel takes such tags off, also two of them.
+        for tags in [&[(0x8100, 0)][..], &[(0x88a8, 0)], &[(0x8100, 0), (0x8100, 0)]] {
+            let send = |enforced: &Enforced| {
+                let lab = &enforced.running.lab;
+                let [attacker, friend, victim] =
+                    ["attacker", "friend", "victim"].map(|name| &lab.pods[&format!("default/{name}")]);
+                let own = frame::mac(&attacker.namespace, "eth0").unwrap();
+                let next = match shape.wiring {
+                    Wiring::Bridge { .. } => frame::mac(&victim.namespace, "eth0"),
+                    Wiring::PointToPoint => frame::mac(&lab.nodes[0].namespace, &lab.interface_of(attacker)),
+                };
+                for family in Family::BOTH {
+                    let (from, to) = (friend.address.of(family), victim.address.of(family));
+                    let datagram = frame::udp((own, next.as_ref().copied().unwrap()), (from, 4444), (to, 53));
+                    let frame = frame::tagged(&datagram, tags);
+                    frame::send(&attacker.namespace, "eth0", &frame).unwrap();
+                }
+            };
+            hidden_source(&shape, &format!("datagrams behind the VLAN tags {tags:x?}"), send);
+        }
+    }
+}
+
+#[test]
+fn a_pod_cannot_speak_the_overlay() {
+    if skip("VXLAN from a pod") {
+        return;
+    }
+    let shape = Shape::two_nodes(BRIDGE, Between::Vxlan, ServiceProxy::Nftables);
+    let send = |enforced: &Enforced| {
+        let lab = &enforced.running.lab;
+        let [attacker, friend, victim] =
+            ["attacker", "friend", "victim"].map(|name| &lab.pods[&format!("default/{name}")]);
+        for (family, device) in [(Family::V4, "flannel.1"), (Family::V6, "flannel-v6.1")] {
+            let node = &lab.nodes[attacker.node];
+            let tunnel = frame::mac(&node.namespace, device).unwrap();
+            let id = if family == Family::V4 { 1 } else { 2 };
+            let inner = frame::udp(
+                ([2, 0, 0, 0, 0, 9], tunnel),
+                (friend.address.of(family), 4444),
+                (victim.address.of(family), 53),
+            );
+            let packet = [vec![8, 0, 0, 0, 0, 0, id, 0], inner].concat();
+            let socket = attacker.namespace.run(|| {
+                let own = attacker.address.of(family);
+                std::net::UdpSocket::bind((own, 0)).unwrap()
+            });
+            socket.send_to(&packet, (node.address().of(family), 8472)).unwrap();
+        }
+    };
+    hidden_source(&shape, "datagrams in VXLAN", send);
 }
 
 #[test]
