@@ -100,7 +100,9 @@ fn known(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch) {
     if is_overlay(context.config, packet.protocol, packet.destination_port) {
         return verdict.set(Reason::Overlay);
     }
-    track::decide(context, endpoint, scratch, Direction::Egress);
+    let passes = track::decide(context, endpoint, scratch, Direction::Egress);
+    // A result that nobody reads would not be returned, and the verifier wants one.
+    scratch.question.verdict.track &= passes;
 }
 
 /// Whether a packet of a pod is one that this node, or another one like it, would unpack.

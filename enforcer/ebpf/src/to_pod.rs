@@ -75,7 +75,9 @@ fn known(context: &Context, endpoint: &Endpoint, parsed: &Parsed, scratch: &mut 
         Parsed::Other => other_ether_type(context, endpoint, verdict),
         Parsed::Malformed => verdict.set(Reason::Malformed),
         Parsed::Ip => {
-            track::decide(context, endpoint, scratch, Direction::Ingress);
+            let passes = track::decide(context, endpoint, scratch, Direction::Ingress);
+            // As in `from_pod`.
+            scratch.question.verdict.track &= passes;
         }
     }
 }

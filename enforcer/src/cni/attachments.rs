@@ -213,6 +213,7 @@ mod tests {
             kind: LinkKind::Veth,
             ethernet: true,
             master: None,
+            overlay: None,
             peer: Some(Peer { netns: 0, index: 2, addresses, link_local: vec![], mac: None }),
             addresses: vec![],
         }
