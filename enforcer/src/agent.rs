@@ -53,6 +53,8 @@ pub struct Options {
     pub pod_ranges: Vec<IpNet>,
     /// Settings of the programs.
     pub settings: Settings,
+    /// Policies are not enforced on this node, only tried out.
+    pub audit: bool,
     /// Where the report is written.
     pub state_dir: PathBuf,
 }
@@ -66,6 +68,8 @@ pub struct Agent {
     programmer: Programmer<Maps>,
     flows: Flows,
     view: Arc<RwLock<View>>,
+    /// The objects that the view has.
+    shared: Option<Arc<Cluster>>,
 
     /// Whose veths the CNI plugin has told of.
     attachments: Attachments,
@@ -115,6 +119,7 @@ impl Agent {
             node: options.node.clone(),
             pid: std::process::id(),
             network_namespace: options.network_namespace,
+            audit: options.audit,
             ..Report::default()
         };
         let attachments = Attachments::open(&options.state_dir, options.network_namespace);
@@ -129,6 +134,7 @@ impl Agent {
             flows,
             view,
             world: World::default(),
+            shared: None,
             cluster: None,
             clauses: Clauses::default(),
             desired: Desired::default(),
@@ -444,6 +450,10 @@ impl Agent {
     fn program(&mut self, cluster: &Arc<Cluster>, links: &[Link], bound: &BTreeMap<u32, Behind>) {
         let target = self.target(links, bound);
         if self.target.as_ref() == Some(&target) && !self.retry {
+            // The change may concern others only, but those are named to people, too.
+            if !self.shared.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, cluster)) {
+                self.share_view(cluster, links);
+            }
             return;
         }
         let started = Instant::now();
@@ -471,6 +481,12 @@ impl Agent {
         self.share_view(cluster, links);
     }
 
+    /// Whether what policies deny to a pod passes and is only told.
+    fn audited(&self, pod: &WorkloadName) -> bool {
+        self.options.audit
+            || self.cluster.as_ref().is_some_and(|cluster| cluster.namespace(&pod.namespace).audited())
+    }
+
     fn target(&self, links: &[Link], bound: &BTreeMap<u32, Behind>) -> Target {
         let gate = |isolation: &Option<Isolation>| {
             isolation.as_ref().map_or(Gate::Open, |isolation| Gate::Set(Arc::clone(&isolation.set)))
@@ -487,7 +503,7 @@ impl Agent {
                         pod: pod.clone(),
                         addresses: endpoint.addresses.iter().chain(link_local).copied().collect(),
                         mac: peer.mac,
-                        audited: false,
+                        audited: self.audited(pod),
                         ingress: gate(&endpoint.ingress),
                         egress: gate(&endpoint.egress),
                     },
@@ -503,7 +519,8 @@ impl Agent {
     }
 
     /// Lets the monitor name what it shows.
-    fn share_view(&self, cluster: &Arc<Cluster>, links: &[Link]) {
+    fn share_view(&mut self, cluster: &Arc<Cluster>, links: &[Link]) {
+        self.shared = Some(Arc::clone(cluster));
         let generations = self
             .programmer
             .state()
@@ -512,8 +529,15 @@ impl Agent {
             .filter_map(|(link, record)| Some((record.generation, self.bound.get(link)?.clone())))
             .collect();
         let names = links.iter().map(|link| (link.index, link.name.clone())).collect();
-        let view = View { cluster: Some(Arc::clone(cluster)), generations, links: names };
-        *self.view.write().unwrap_or_else(std::sync::PoisonError::into_inner) = view;
+        let mut view = self.view.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *view = View {
+            version: view.version + 1,
+            epoch: self.programmer.state().epoch,
+            node: self.options.node.clone(),
+            cluster: Some(Arc::clone(cluster)),
+            generations,
+            links: names,
+        };
     }
 
     fn collect_flows(&mut self) {

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ipnet::IpNet;
+use netpol_enforcer_common::config::EVENT_LIMIT;
 use netpol_enforcer_common::mark::{DEFAULT_MASK, MarkMask};
+use netpol_enforcer_common::reason::Reason;
 
 use crate::cni;
 use crate::kernel::MapSizes;
 use crate::log::Format;
+use crate::monitor::{PortFilter, Who};
 
 /// Enforces Kubernetes NetworkPolicies on this node with eBPF.
 ///
@@ -31,7 +34,19 @@ pub enum Command {
     /// Show links, endpoints, policy sets, map use and counters.
     Status(Status),
     /// Show dropped packets as they happen, and why.
+    ///
+    /// Each drop comes with the policies that isolate the pod and the rule that came closest. Events are told once for each packet that is
+    /// dropped and each flow that is opened, up to `--event-limit` of `run`; how many were not told is shown. Options given several
+    /// times are alternatives; different options must all match.
     Monitor(Monitor),
+    /// Ask whether somebody may open a connection to somebody: by the policies, and by the kernel's programs.
+    ///
+    /// The agent answers from the objects that it enforces, and runs the kernel's own programs on a made-up packet, which leaves no trace in
+    /// flows, counters or events. It must be a pod of this node at one end at least; each end is judged on its own node.
+    ///
+    /// The exit code is 0 if it is allowed, 1 if it is denied, 2 if that can't be said here, and 3 if the kernel does something
+    /// else than the policies say.
+    Trace(Trace),
     /// Remove all programs and maps: nothing is enforced afterwards.
     Cleanup(Cleanup),
     /// Print a completion script for a shell.
@@ -75,6 +90,15 @@ pub struct Run {
     /// What happens to packets of a pod that is not known (yet). ARP, neighbour discovery and the node itself always pass.
     #[arg(long, value_enum, default_value_t = Unknown::Deny)]
     pub unknown_endpoint: Unknown,
+    /// Enforce nothing, only say what would have been dropped: such packets pass, are counted and told as `audit` by `monitor` and in the
+    /// metrics. Spoofed and malformed packets are dropped all the same. For the pods of one namespace, give it the annotation
+    /// `netpol.dev/audit: "true"` instead.
+    #[arg(long)]
+    pub audit: bool,
+    /// How many events are told in a second about one pod, on each CPU; 0: no limit. What is beyond is counted. A flood can't slow
+    /// the data path down by being told.
+    #[arg(long, value_name = "N", default_value_t = EVENT_LIMIT)]
+    pub event_limit: u32,
     /// The bits of the packet mark to use: contiguous, 9 to 16 of them, not 0x4000 and 0x8000 where kube-proxy runs.
     #[arg(long, value_name = "MASK", value_parser = mark_mask, default_value_t = Mask(MarkMask::DEFAULT))]
     pub mark_mask: Mask,
@@ -153,12 +177,56 @@ pub struct Status {
     pub places: Places,
 }
 
+/// `trace`.
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// Who opens the connection: NAMESPACE/POD or an address.
+    #[arg(long, value_name = "WHO")]
+    pub from: String,
+    /// To whom: NAMESPACE/POD, NAMESPACE/SERVICE or an address. A Service is traced to each of its endpoints.
+    #[arg(long, value_name = "WHO")]
+    pub to: String,
+    /// The port, by number or name, with /UDP or /SCTP behind it if it isn't TCP; or `icmp` for an echo request.
+    #[arg(long, value_name = "PORT")]
+    pub port: String,
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output_format: Output,
+    /// Where things are kept.
+    #[command(flatten)]
+    pub places: Places,
+}
+
 /// `monitor`.
 #[derive(Debug, Args)]
 pub struct Monitor {
     /// Show new allowed flows, too.
     #[arg(long)]
     pub allowed: bool,
+    /// Only these verdicts; `drop` and `audit` by default.
+    #[arg(long, value_enum, value_name = "VERDICT", value_delimiter = ',')]
+    pub verdict: Vec<VerdictKind>,
+    /// Only these reasons, by the short names of `status`: `not-allowed`, `spoofed`, …
+    #[arg(long, value_parser = reason, value_name = "REASON", value_delimiter = ',')]
+    pub reason: Vec<Reason>,
+    /// Only this direction, as the pod sees it.
+    #[arg(long, value_enum, value_name = "DIRECTION")]
+    pub direction: Option<Way>,
+    /// Only where one end is a pod of this namespace.
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub namespace: Vec<String>,
+    /// Only where one end is this: NAMESPACE/POD, an address or a block.
+    #[arg(long, value_name = "WHO")]
+    pub pod: Vec<Who>,
+    /// Only from there: NAMESPACE/POD, NAMESPACE/ for all its pods, an address or a block.
+    #[arg(long, value_name = "WHO")]
+    pub from: Vec<Who>,
+    /// Only to there.
+    #[arg(long, value_name = "WHO")]
+    pub to: Vec<Who>,
+    /// Only to this port: 80, 80/TCP.
+    #[arg(long, value_name = "PORT")]
+    pub port: Vec<PortFilter>,
     /// How it is shown.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output_format: Output,
@@ -174,6 +242,26 @@ pub enum SourceKind {
     Files,
     /// The Kubernetes API.
     Kube,
+}
+
+/// A direction, as the pod sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// To the pod.
+    Ingress,
+    /// From the pod.
+    Egress,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerdictKind {
+    /// It was dropped.
+    Drop,
+    /// It would have been dropped, but for audit mode.
+    Audit,
+    /// It opened a flow.
+    Allow,
 }
 
 /// What happens to a pod that is not known.
@@ -213,6 +301,13 @@ fn mark_mask(text: &str) -> Result<Mask, String> {
     MarkMask::new(mask)
         .map(Mask)
         .ok_or_else(|| format!("{mask:#x} must be 9 to 16 contiguous bits, such as {DEFAULT_MASK:#x}"))
+}
+
+fn reason(text: &str) -> Result<Reason, String> {
+    Reason::ALL.iter().copied().find(|reason| reason.code() == text).ok_or_else(|| {
+        let codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        format!("reasons are {}", codes.join(", "))
+    })
 }
 
 #[cfg(test)]

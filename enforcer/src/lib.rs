@@ -22,3 +22,4 @@ pub mod source;
 pub mod tables;
 pub mod test_run;
 pub mod world;
+pub mod trace;

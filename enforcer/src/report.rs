@@ -29,6 +29,8 @@ pub struct Report {
     pub source: Option<SourceReport>,
     /// Why newer objects are not enforced.
     pub refused: Vec<String>,
+    /// No policy is enforced on this node: what policies deny passes and is told.
+    pub audit: bool,
     /// What did not fit or could not be done.
     pub problems: Vec<String>,
     /// The links of the node.
@@ -84,6 +86,8 @@ pub struct EndpointReport {
     pub addresses: Vec<IpAddr>,
     /// Whose flows are tracked under it.
     pub generation: Option<u32>,
+    /// Policies are not enforced for it: what they deny passes and is told.
+    pub audited: bool,
     /// Who may connect to it.
     pub ingress: IsolationReport,
     /// What it may connect to.

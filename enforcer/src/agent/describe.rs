@@ -50,6 +50,7 @@ impl Agent {
                     |record| record.addresses.iter().copied().collect::<Vec<IpAddr>>(),
                 ),
                 generation: record.map(|record| record.generation),
+                audited: record.is_some_and(|record| record.audited),
                 ingress,
                 egress,
             });

@@ -4,33 +4,38 @@ mod cleanup;
 mod monitor;
 mod run;
 mod status;
+mod trace;
 
 use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Places};
+use crate::monitor::socket;
 
 /// Runs the program: parses the command line, does what it says, and tells what went wrong.
 ///
-/// The exit code is 0 if all went well, 1 if not, and 2 for a wrong command line.
+/// The exit code is 0 if all went well, 1 if not, and 2 for a wrong command line; `trace` has its own.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let failure = if matches!(cli.command, Command::Trace(_)) { 2 } else { 1 };
     match dispatch(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Nowhere to complain to if standard error is closed.
             let _ = writeln!(io::stderr(), "netpol-enforcer: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(failure)
         }
     }
 }
 
-fn dispatch(command: Command) -> Result<()> {
-    match command {
+fn dispatch(command: Command) -> Result<ExitCode> {
+    let done = match command {
+        Command::Trace(trace) => return trace::trace(&trace),
         Command::Run(run) => run::run(*run),
         Command::Status(status) => status::status(&status),
         Command::Monitor(monitor) => monitor::monitor(&monitor),
@@ -40,7 +45,19 @@ fn dispatch(command: Command) -> Result<()> {
             clap_complete::generate(shell, &mut Cli::command(), "netpol-enforcer", &mut script);
             print(&script)
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Connects to the agent's socket.
+fn connect(places: &Places) -> Result<UnixStream> {
+    let path = socket(&places.state_dir);
+    UnixStream::connect(&path).with_context(|| {
+        format!(
+            "connecting to {}: does the agent run, and is --state-dir the one that it was given?",
+            path.display()
+        )
+    })
 }
 
 /// Writes to standard output. That nobody reads it any more (`| head`) is the end, not a failure.

@@ -13,14 +13,14 @@ use anyhow::{Context, Result, bail};
 use crate::agent::{Agent, Event, Options};
 use crate::cli::{Cni, Run, SourceKind, Unknown, WhenAway};
 use crate::cni::{self, Entry, Installation};
-use crate::kernel::{Events, Flows, Hooks, Maps, Overlays, Pins, Settings, load};
-use crate::monitor::{self, View};
+use crate::kernel::{Events, Flows, Hooks, LostEvents, Maps, Overlays, Pins, Settings, load};
+use crate::monitor::{self, Questions, View};
 use crate::netlink::{self, Netlink};
 use crate::object::OBJECT;
 use crate::report::Report;
 use crate::source::{Files, Kube, Source};
 use crate::tables::Programmer;
-use crate::{lock, log, others, preflight, signal};
+use crate::{lock, log, others, preflight, signal, trace};
 
 /// Runs the agent until it is told to stop.
 pub(super) fn run(run: Run) -> Result<()> {
@@ -64,6 +64,8 @@ pub(super) fn run(run: Run) -> Result<()> {
         unknown_allowed: run.unknown_endpoint == Unknown::Allow,
         tell_allowed: false,
         overlays: Overlays::default(),
+        audit_unknown: run.audit,
+        event_limit: run.event_limit,
     };
     let pins = Pins::prepare(&run.places.bpffs, run.mount_bpffs)?;
     let network_namespace = network_namespace()?;
@@ -84,8 +86,16 @@ pub(super) fn run(run: Run) -> Result<()> {
     netlink::watch(move || changed.send(Event::Links).is_ok()).context("listening for link changes")?;
     let allowed = tell.clone();
     let tell_allowed = move |wanted| drop(allowed.send(Event::TellAllowed(wanted)));
-    monitor::serve(state_dir, Events::open(&pins)?, Arc::clone(&view), tell_allowed)
-        .context("opening the monitor's socket")?;
+    let questions = Questions {
+        trace: {
+            let (view, pins) = (Arc::clone(&view), pins.clone());
+            Box::new(move |question| trace::answer(question, &view, &pins))
+        },
+        witness: Box::new(|_, _, _| ()),
+    };
+    let (told, lost) = (Events::open(&pins)?, LostEvents::open(&pins)?);
+    monitor::serve(state_dir, told, lost, Arc::clone(&view), questions, tell_allowed)
+        .context("opening the socket")?;
     serve_cni(&run.cni, state_dir, tell.clone())?;
     start_source(source, tell.clone())?;
     thread::Builder::new().name("signals".into()).spawn(move || {
@@ -93,8 +103,14 @@ pub(super) fn run(run: Run) -> Result<()> {
         tell.send(Event::Stop)
     })?;
 
-    let options =
-        Options { node, network_namespace, pod_ranges: run.pod_cidr, settings, state_dir: state_dir.clone() };
+    let options = Options {
+        node,
+        network_namespace,
+        pod_ranges: run.pod_cidr,
+        settings,
+        audit: run.audit,
+        state_dir: state_dir.clone(),
+    };
     let hooks = Hooks::new(pins);
     Agent::new(options, netlink, loaded, hooks, programmer, flows, view).run(&events)?;
     log::info("stopped", &[("enforcement", &"what is programmed stays enforced")]);

@@ -3,16 +3,47 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
-use aya::maps::{MapData, RingBuf};
+use aya::maps::{MapData, PerCpuArray, RingBuf};
 use netpol_enforcer_common::event::Event;
-use netpol_enforcer_common::maps;
+use netpol_enforcer_common::reason::{Counter, Reason};
+use netpol_enforcer_common::{Direction, maps};
 
 use super::load::{LoadError, typed};
 use super::pins::Pins;
+use crate::monitor::LostCounts;
 
 /// The stream of events. Records are consumed, so there must be one reader at a time: the agent.
 pub struct Events {
     ring: RingBuf<MapData>,
+}
+
+/// How many events the programs did not tell.
+pub struct LostEvents {
+    counters: PerCpuArray<MapData, Counter>,
+}
+
+impl LostEvents {
+    /// Opens the pinned counters.
+    ///
+    /// # Errors
+    /// When they are missing or of another shape.
+    pub fn open(pins: &Pins) -> Result<Self, LoadError> {
+        Ok(Self { counters: typed(pins, maps::COUNTERS)? })
+    }
+
+    /// All since the maps were made.
+    #[must_use]
+    pub fn read(&self) -> LostCounts {
+        let count = |reason: Reason| {
+            let per_cpu = self.counters.get(&reason.counter(Direction::Ingress), 0);
+            per_cpu.map_or(0, |per_cpu| per_cpu.iter().map(|counter| counter.packets).sum())
+        };
+        LostCounts {
+            rate_limited: count(Reason::EventLimited),
+            buffer_full: count(Reason::EventLost),
+            slow_reader: 0,
+        }
+    }
 }
 
 impl Events {

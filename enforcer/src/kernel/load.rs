@@ -46,6 +46,10 @@ pub struct Settings {
     pub unknown_allowed: bool,
     /// Whether allowed new flows are told, too.
     pub tell_allowed: bool,
+    /// Whether packets of unknown endpoints that would be dropped pass and are told.
+    pub audit_unknown: bool,
+    /// How many events are told on each CPU about each endpoint in a second; 0: no limit.
+    pub event_limit: u32,
     /// What pods must not send, because the node would unpack it.
     pub overlays: Overlays,
 }
@@ -84,6 +88,14 @@ pub enum LoadError {
     /// A program could not be loaded for another reason.
     #[error("loading the program {program}: {source}")]
     Program {
+        /// Its name.
+        program: &'static str,
+        /// What went wrong.
+        source: Box<ProgramError>,
+    },
+    /// A program could not be run as a question.
+    #[error("running the program {program} on a packet: {source}")]
+    Run {
         /// Its name.
         program: &'static str,
         /// What went wrong.
@@ -141,6 +153,10 @@ impl Loaded {
         if settings.unknown_allowed {
             value.flags |= config::UNKNOWN_ALLOW;
         }
+        if settings.audit_unknown {
+            value.flags |= config::AUDIT_UNKNOWN;
+        }
+        value.event_limit = settings.event_limit;
         if settings.tell_allowed {
             value.flags |= config::EVENTS_ALLOWED;
         }

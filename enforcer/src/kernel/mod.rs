@@ -7,13 +7,15 @@ mod hooks;
 mod load;
 mod maps;
 mod pins;
+mod tracer;
 mod usage;
 
-pub use events::Events;
+pub use events::{Events, LostEvents};
 pub use flows::Flows;
 pub use hook::{Direction, Hook};
 pub use hooks::{Attached, HookError, Hooks, program_for};
 pub use load::{LoadError, Loaded, MapSizes, Overlays, Settings, load};
 pub use maps::Maps;
 pub use pins::{LAYOUT, Pins, PinsError};
+pub use tracer::{Link as TracedLink, Tracer};
 pub use usage::{Counted, MapUsage, counters, usage};

@@ -1,39 +1,117 @@
 //! From an event to what it means.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use netpol_enforcer_common::Address;
-use netpol_enforcer_common::event::Event;
+use netpol_enforcer_common::event::{AUDITED, Event};
 use netpol_enforcer_common::reason::Reason;
 use netpol_policy::evaluate::{Decision, Endpoint, Evaluator, Flow, Isolation};
-use netpol_policy::model::{Cluster, Direction, Protocol, Traffic, WorkloadName};
+use netpol_policy::model::{Cluster, Direction, Pod, Protocol, Traffic, WorkloadName};
 
 use super::{Notice, Side, View};
 use crate::log;
 
-/// Names an event and has the evaluator say why.
-#[must_use]
-pub fn explain(event: &Event, view: &View) -> Notice {
-    let reason = Reason::from_number(event.reason);
-    let direction = if event.direction == 0 { Direction::Ingress } else { Direction::Egress };
-    let mut notice = Notice {
-        time: log::timestamp(wall_clock(event.time)),
-        verdict: if reason.is_none_or(Reason::is_drop) { "drop".into() } else { "allow".into() },
-        direction: direction.field().into(),
-        reason: reason.map_or_else(|| event.reason.to_string(), |reason| reason.code().into()),
-        text: reason.map_or_else(String::new, |reason| reason.text().trim().into()),
-        pod: view.generations.get(&event.generation).map(pod_name),
-        source: side(event, event.source, event.source_port, view),
-        destination: side(event, event.destination, event.destination_port, view),
-        protocol: protocol(event),
-        link: view.links.get(&event.ifindex).cloned().unwrap_or_else(|| event.ifindex.to_string()),
-        isolated_by: Vec::new(),
-        rule: None,
-    };
-    if let Some(cluster) = &view.cluster {
+/// Explains events. It remembers what it said of one, because a flood says the same again and again, and judging takes longer
+/// than the kernel took.
+#[derive(Debug, Default)]
+pub struct Explainer {
+    /// The version of the view that the rest is about.
+    version: u64,
+    owners: HashMap<IpAddr, String>,
+    said: HashMap<Key, (Vec<String>, Option<String>)>,
+}
+
+/// All that an explanation depends on.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    generation: u32,
+    addresses: [Address; 2],
+    port: u16,
+    protocol: u8,
+    direction: u8,
+    reason: u8,
+}
+
+/// How many explanations are remembered.
+const REMEMBERED: usize = 4096;
+
+impl Explainer {
+    /// Names an event and has the evaluator say why.
+    #[must_use]
+    pub fn explain(&mut self, event: &Event, view: &View) -> Notice {
+        if self.version != view.version {
+            *self = Self { version: view.version, owners: owners(view), said: HashMap::new() };
+        }
+        let reason = Reason::from_number(event.reason);
+        let direction = if event.direction == 0 { Direction::Ingress } else { Direction::Egress };
+        let mut notice = Notice {
+            time: log::timestamp(wall_clock(event.time)),
+            verdict: verdict(event).into(),
+            direction: direction.field().into(),
+            reason: reason.map_or_else(|| event.reason.to_string(), |reason| reason.code().into()),
+            text: reason.map_or_else(String::new, |reason| reason.text().trim().into()),
+            pod: view.generations.get(&event.generation).map(pod_name),
+            source: self.side(event, event.source, event.source_port),
+            destination: self.side(event, event.destination, event.destination_port),
+            protocol: protocol(event),
+            link: view.links.get(&event.ifindex).cloned().unwrap_or_else(|| event.ifindex.to_string()),
+            isolated_by: Vec::new(),
+            rule: None,
+        };
+        let Some(cluster) = &view.cluster else { return notice };
+        let key = Key {
+            generation: event.generation,
+            addresses: [event.source, event.destination],
+            port: event.destination_port,
+            protocol: event.protocol,
+            direction: event.direction,
+            reason: event.reason,
+        };
+        if let Some((isolated_by, rule)) = self.said.get(&key) {
+            (notice.isolated_by, notice.rule) = (isolated_by.clone(), rule.clone());
+            return notice;
+        }
         judge(event, cluster, direction, reason, &mut notice);
+        if self.said.len() >= REMEMBERED {
+            self.said.clear();
+        }
+        self.said.insert(key, (notice.isolated_by.clone(), notice.rule.clone()));
+        notice
     }
-    notice
+
+    fn side(&self, event: &Event, address: Address, port: u16) -> Side {
+        if address.is_none() {
+            return Side { address: None, port: None, pod: None };
+        }
+        let address = address.to_ip();
+        let port = (has_ports(event.protocol) || is_icmp(event.protocol)).then_some(port);
+        Side { address: Some(address), port, pod: self.owners.get(&address).cloned() }
+    }
+}
+
+/// `drop`, `audit` or `allow`.
+pub(super) fn verdict(event: &Event) -> &'static str {
+    match Reason::from_number(event.reason) {
+        _ if event.flags & AUDITED != 0 => "audit",
+        Some(reason) if !reason.is_drop() => "allow",
+        _ => "drop",
+    }
+}
+
+/// The same choice as [`Cluster::owner`], for all addresses at once.
+fn owners(view: &View) -> HashMap<IpAddr, String> {
+    let mut owners: HashMap<IpAddr, &Pod> = HashMap::new();
+    for pod in view.cluster.iter().flat_map(|cluster| &cluster.pods).filter(|pod| pod.is_subject()) {
+        for address in &pod.addresses {
+            let owner = owners.entry(*address).or_insert(pod);
+            if pod.created.cmp(&owner.created).then_with(|| owner.name.cmp(&pod.name)).is_gt() {
+                *owner = pod;
+            }
+        }
+    }
+    owners.into_iter().map(|(address, pod)| (address, pod_name(&pod.name))).collect()
 }
 
 fn judge(
@@ -55,15 +133,22 @@ fn judge(
         Direction::Ingress => verdict.ingress,
         Direction::Egress => verdict.egress,
     };
-    notice.isolated_by = decision
-        .isolation()
-        .iter()
-        .map(|isolation| match isolation {
-            Isolation::Policy(policy) => policy.name.to_string(),
-            Isolation::NamespaceLabel => "namespace label".into(),
-        })
-        .collect();
-    notice.rule = match &decision {
+    notice.isolated_by = isolated_by(&decision);
+    notice.rule = rule(&decision);
+}
+
+/// The names of what isolates a pod.
+pub(crate) fn isolated_by(decision: &Decision<'_>) -> Vec<String> {
+    let name = |isolation: &Isolation<'_>| match isolation {
+        Isolation::Policy(policy) => policy.name.to_string(),
+        Isolation::NamespaceLabel => "namespace label".into(),
+    };
+    decision.isolation().iter().map(name).collect()
+}
+
+/// The rule that allows, or the one that came closest and what it lacked.
+pub(crate) fn rule(decision: &Decision<'_>) -> Option<String> {
+    match decision {
         Decision::Allowed { by, .. } => Some(format!("allowed by {} {by}", by.policy.name)),
         Decision::Denied { closest: Some(closest), .. } => {
             let lacks: Vec<String> = closest.lacks.iter().map(ToString::to_string).collect();
@@ -76,18 +161,7 @@ fn judge(
         }
         Decision::Denied { closest: None, .. } => Some("no rule allows anything in this direction".into()),
         Decision::Exempt(_) | Decision::NotIsolated => None,
-    };
-}
-
-fn side(event: &Event, address: Address, port: u16, view: &View) -> Side {
-    if address.is_none() {
-        return Side { address: None, port: None, pod: None };
     }
-    let address = address.to_ip();
-    let owner =
-        view.cluster.as_ref().and_then(|cluster| cluster.owner(address).map(|pod| pod_name(&pod.name)));
-    let port = (has_ports(event.protocol) || is_icmp(event.protocol)).then_some(port);
-    Side { address: Some(address), port, pod: owner }
 }
 
 fn traffic(event: &Event) -> Option<Traffic> {
@@ -141,7 +215,6 @@ fn wall_clock(monotonic: u64) -> SystemTime {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use std::net::IpAddr;
     use std::sync::Arc;
 
     const OBJECTS: &str = "\
@@ -166,6 +239,8 @@ spec:
             cluster: Some(Arc::new(cluster)),
             generations: BTreeMap::from([(7, db)]),
             links: BTreeMap::from([(4, "veth4".into())]),
+            version: 1,
+            ..View::default()
         };
         let address = |text: &str| Address::from(text.parse::<IpAddr>().expect("an address"));
         let event = Event {
@@ -188,7 +263,10 @@ spec:
             reason: reason as u8,
             flags: 0,
         };
-        explain(&event, &view)
+        let mut explainer = Explainer::default();
+        let notice = explainer.explain(&event, &view);
+        assert_eq!(explainer.explain(&event, &view), notice, "it remembers");
+        notice
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Verdicts as they happen, named and explained.
 //!
 //! The agent is the only reader of the kernel's events. It names what they are about, has the evaluator say why, and
-//! passes them as lines of JSON to whoever connects to its socket.
+//! passes them as lines of JSON to whoever connects to its socket. A connection begins with one line, a [`Request`].
 
+mod client;
 mod explain;
+mod filter;
 mod server;
 mod show;
 
@@ -14,13 +16,23 @@ use std::sync::Arc;
 use netpol_policy::model::{Cluster, WorkloadName};
 use serde::{Deserialize, Serialize};
 
-pub use explain::explain;
-pub use server::serve;
-pub use show::text;
+pub use explain::Explainer;
+pub(crate) use explain::{isolated_by, rule};
+pub use filter::{Filter, PortFilter, Who};
+pub use server::{Questions, serve};
+pub use show::{lost_text, text};
+
+use crate::trace::Question;
 
 /// What it takes to name and explain an event.
 #[derive(Clone, Debug, Default)]
 pub struct View {
+    /// Another one whenever anything of this has changed.
+    pub version: u64,
+    /// The epoch under which the objects are enforced.
+    pub epoch: u32,
+    /// The node's name.
+    pub node: String,
     /// The objects that are enforced.
     pub cluster: Option<Arc<Cluster>>,
     /// The pod of each endpoint's generation.
@@ -30,10 +42,51 @@ pub struct View {
 }
 
 /// What a client asks for, the first line that it sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subscription {
-    /// Allowed new flows, too.
-    pub allowed: bool,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Request {
+    /// Verdicts as they happen, [`Line`] by line, until the client closes.
+    Monitor(Filter),
+    /// What would become of a packet. The answer is one line, a [`crate::trace::Answer`].
+    Trace(Question),
+}
+
+/// A line to a client that monitors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// A verdict.
+    Notice(Box<Notice>),
+    /// There were others.
+    Lost(Lost),
+}
+
+/// Events that were not told. The counters have all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// When that was noticed, RFC 3339.
+    pub time: String,
+    /// How many, since this was last told.
+    pub lost: LostCounts,
+}
+
+/// Why events were not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostCounts {
+    /// The pod had more events than `--event-limit`.
+    pub rate_limited: u64,
+    /// The agent did not read fast enough.
+    pub buffer_full: u64,
+    /// This client did not read fast enough.
+    pub slow_reader: u64,
+}
+
+impl LostCounts {
+    /// Whether any was lost.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.rate_limited + self.buffer_full + self.slow_reader > 0
+    }
 }
 
 /// One verdict.
@@ -41,7 +94,7 @@ pub struct Subscription {
 pub struct Notice {
     /// When, RFC 3339.
     pub time: String,
-    /// `drop` or `allow`.
+    /// `drop`, `allow`, or `audit` for what would have been dropped.
     pub verdict: String,
     /// `ingress` or `egress`, as the pod sees it.
     pub direction: String,

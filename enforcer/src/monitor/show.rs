@@ -3,12 +3,16 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use super::{Notice, Side};
+use super::{Lost, Notice, Side};
 
 /// One notice as text: a line of what happened, and lines of why.
 #[must_use]
 pub fn text(notice: &Notice, colour: bool) -> String {
-    let (word, code) = if notice.verdict == "drop" { ("DROP ", "31") } else { ("ALLOW", "32") };
+    let (word, code) = match &*notice.verdict {
+        "drop" => ("DROP ", "31"),
+        "audit" => ("AUDIT", "33"),
+        _ => ("ALLOW", "32"),
+    };
     let word = if colour { format!("\x1b[{code}m{word}\x1b[0m") } else { word.into() };
     let icmp = notice.protocol.starts_with("ICMP");
     let what = if icmp {
@@ -33,6 +37,25 @@ pub fn text(notice: &Notice, colour: bool) -> String {
         let _ = write!(text, "\n    {rule}");
     }
     text
+}
+
+/// That events were lost, and why.
+#[must_use]
+pub fn lost_text(lost: &Lost, colour: bool) -> String {
+    let word = if colour { "\x1b[33mLOST \x1b[0m" } else { "LOST " };
+    let counts = lost.lost;
+    let causes = [
+        (counts.rate_limited, "beyond the limit of events a pod (--event-limit)"),
+        (counts.buffer_full, "because the agent was busy"),
+        (counts.slow_reader, "because this monitor reads too slowly"),
+    ];
+    let causes: Vec<String> =
+        causes.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+    format!(
+        "{} {word} events that are not shown: {}; the counters have them all",
+        lost.time,
+        causes.join(", ")
+    )
 }
 
 fn side(side: &Side, with_port: bool) -> String {

@@ -13,11 +13,15 @@ use super::port::{PortName, Protocol};
 /// A label on a namespace that isolates all its pods, with the values `none`, `ingress`, `egress` and `all`.
 pub const DEFAULT_DENY_LABEL: &str = "netpol.dev/default-deny";
 
+/// An annotation on a namespace: with the value `true` its pods are only audited. What policies would deny passes, and is told.
+pub const AUDIT_ANNOTATION: &str = "netpol.dev/audit";
+
 /// A namespace. Its labels always hold [`METADATA_NAME`](super::METADATA_NAME).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
     name: Box<str>,
     labels: Labels,
+    audited: bool,
 }
 
 /// What [`DEFAULT_DENY_LABEL`] asks for.
@@ -82,7 +86,19 @@ impl Namespace {
         if let Ok(value) = LabelValue::new(&name) {
             labels.insert(LabelKey::metadata_name(), value);
         }
-        Self { name, labels }
+        Self { name, labels, audited: false }
+    }
+
+    /// The same with what its annotation [`AUDIT_ANNOTATION`] says. Anything but `true` is no: enforced rather than not.
+    #[must_use]
+    pub fn with_audit_annotation(mut self, value: Option<&str>) -> Self {
+        self.audited = value == Some("true");
+        self
+    }
+
+    /// Whether policies are not to be enforced for its pods, only to be tried out.
+    pub fn audited(&self) -> bool {
+        self.audited
     }
 
     /// Its name.

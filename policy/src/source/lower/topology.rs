@@ -8,7 +8,10 @@ use super::metadata::Metadata;
 
 /// A Namespace.
 pub(in crate::source) fn namespace(metadata: &Metadata) -> model::Namespace {
+    let annotations = &metadata.source.annotations;
+    let audit = annotations.iter().rfind(|(key, _)| &*key.value == model::AUDIT_ANNOTATION);
     model::Namespace::new(metadata.name.clone(), metadata.labels.clone())
+        .with_audit_annotation(audit.map(|(_, value)| &*value.value))
 }
 
 /// A Node.
