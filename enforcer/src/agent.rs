@@ -3,6 +3,7 @@
 mod attach;
 mod describe;
 mod overlay;
+mod vitals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::cni::{Asked, Attachments};
 use crate::compile::{Clauses, Desired, Isolation, LocalNode, compile};
 use crate::kernel::{Attached, Direction, Flows, Hook, Hooks, Loaded, Maps, Settings, program_for};
 use crate::log;
+use crate::metrics::Vitals;
 use crate::monitor::View;
 use crate::netlink::{Link, Netlink};
 use crate::report::{LinkReport, Report};
@@ -70,6 +72,9 @@ pub struct Agent {
     view: Arc<RwLock<View>>,
     /// The objects that the view has.
     shared: Option<Arc<Cluster>>,
+    vitals: Arc<Vitals>,
+    /// When the source had the first news that are not enforced yet.
+    changed_at: Option<Instant>,
 
     /// Whose veths the CNI plugin has told of.
     attachments: Attachments,
@@ -89,6 +94,7 @@ pub struct Agent {
     report: Report,
     published: Option<Report>,
     retry: bool,
+    was_retrying: bool,
     unbound_since: BTreeMap<u32, Instant>,
     next_collection: Instant,
 }
@@ -113,6 +119,7 @@ impl Agent {
         programmer: Programmer<Maps>,
         flows: Flows,
         view: Arc<RwLock<View>>,
+        vitals: Arc<Vitals>,
     ) -> Self {
         let report = Report {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -135,6 +142,8 @@ impl Agent {
             view,
             world: World::default(),
             shared: None,
+            vitals,
+            changed_at: None,
             cluster: None,
             clauses: Clauses::default(),
             desired: Desired::default(),
@@ -146,6 +155,7 @@ impl Agent {
             report,
             published: None,
             retry: false,
+            was_retrying: false,
             unbound_since: BTreeMap::new(),
             next_collection: Instant::now() + COLLECT,
         }
@@ -161,7 +171,12 @@ impl Agent {
         let on_ingress = pinned.iter().filter(|hook| hook.direction == Direction::Ingress);
         self.pod_links = on_ingress.map(|hook| hook.link).collect();
         loop {
-            match events.recv().context("all that could wake the agent has ended")? {
+            self.vitals.turn();
+            let event = match events.recv_timeout(RECONCILE) {
+                Err(RecvTimeoutError::Timeout) => continue,
+                event => event.context("all that could wake the agent has ended")?,
+            };
+            match event {
                 Event::Stop => return Ok(()),
                 Event::Source(update) => {
                     // That the source is there says nothing of objects; that it isn't says that there will be none for now.
@@ -181,6 +196,7 @@ impl Agent {
         loop {
             // What events do not tell is only looked at now and then: it takes the kernel's one lock for all of
             // networking, once for every hook and every pod.
+            self.vitals.turn();
             let thorough = Instant::now() >= next_thorough;
             self.hooks.verify(thorough);
             if thorough {
@@ -226,6 +242,7 @@ impl Agent {
                 let (policies, pods) = (cluster.policies.len(), cluster.pods.len());
                 log::info("objects read", &[("policies", &policies), ("pods", &pods)]);
                 self.cluster = Some(Arc::new(*cluster));
+                self.read_objects(Instant::now());
             }
             Update::Changes(changes) => {
                 let mut changed = self.cluster.is_none();
@@ -459,6 +476,7 @@ impl Agent {
         let started = Instant::now();
         match self.programmer.apply(&target) {
             Ok(outcome) => {
+                self.applied(started, outcome.changed, false);
                 for problem in &outcome.problems {
                     log::error(problem, &[]);
                 }
@@ -472,6 +490,7 @@ impl Agent {
                 self.target = Some(target);
             }
             Err(error) => {
+                self.applied(started, false, true);
                 log::error(&error, &[("until_then", &"what was enforced before stays enforced")]);
                 self.report.problems = vec![error.to_string()];
                 self.retry = true;
@@ -546,8 +565,9 @@ impl Agent {
         }
         self.next_collection = Instant::now() + COLLECT;
         let alive = self.programmer.state().endpoints.values().map(|record| record.generation).collect();
-        if let Err(error) = self.flows.collect(&alive) {
-            log::warn(error, &[]);
+        match self.flows.collect(&alive) {
+            Ok(counts) => self.counted_flows(counts),
+            Err(error) => log::warn(error, &[]),
         }
     }
 }

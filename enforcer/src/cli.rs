@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -10,8 +11,9 @@ use netpol_enforcer_common::mark::{DEFAULT_MASK, MarkMask};
 use netpol_enforcer_common::reason::Reason;
 
 use crate::cni;
-use crate::kernel::MapSizes;
+use crate::kernel::{Dumped, MapSizes};
 use crate::log::Format;
+use crate::metrics::Address;
 use crate::monitor::{PortFilter, Who};
 
 /// Enforces Kubernetes NetworkPolicies on this node with eBPF.
@@ -33,6 +35,12 @@ pub enum Command {
     Run(Box<Run>),
     /// Show links, endpoints, policy sets, map use and counters.
     Status(Status),
+    /// List the pods of this node: interface, addresses, what isolates them, their flows and drops.
+    Endpoints(Endpoints),
+    /// Show the kernel's maps, decoded: what the programs see.
+    ///
+    /// The agent need not run. Maps change while they are read: an entry may be missed or seen twice.
+    Dump(Dump),
     /// Show dropped packets as they happen, and why.
     ///
     /// Each drop comes with the policies that isolate the pod and the rule that came closest. Events are told once for each packet that is
@@ -99,6 +107,10 @@ pub struct Run {
     /// the data path down by being told.
     #[arg(long, value_name = "N", default_value_t = EVENT_LIMIT)]
     pub event_limit: u32,
+    /// Where metrics (/metrics, for Prometheus) and health (/healthz, /readyz) are served over HTTP, or `off`. `:PORT` means every address
+    /// of the node.
+    #[arg(long, value_name = "ADDRESS", default_value = ":9470")]
+    pub metrics_address: MetricsAddress,
     /// The bits of the packet mark to use: contiguous, 9 to 16 of them, not 0x4000 and 0x8000 where kube-proxy runs.
     #[arg(long, value_name = "MASK", value_parser = mark_mask, default_value_t = Mask(MarkMask::DEFAULT))]
     pub mark_mask: Mask,
@@ -177,6 +189,34 @@ pub struct Status {
     pub places: Places,
 }
 
+/// `endpoints`.
+#[derive(Debug, Args)]
+pub struct Endpoints {
+    /// Only pods of this namespace.
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub namespace: Vec<String>,
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output_format: Output,
+    /// Where things are kept.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// `dump`.
+#[derive(Debug, Args)]
+pub struct Dump {
+    /// The maps; all of them by default.
+    #[arg(value_enum, value_name = "MAP")]
+    pub maps: Vec<Dumped>,
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output_format: Output,
+    /// Where things are kept.
+    #[command(flatten)]
+    pub places: Places,
+}
+
 /// `trace`.
 #[derive(Debug, Args)]
 pub struct Trace {
@@ -242,6 +282,23 @@ pub enum SourceKind {
     Files,
     /// The Kubernetes API.
     Kube,
+}
+
+/// Where metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsAddress {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(Address),
+}
+
+impl FromStr for MetricsAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::At) }
+    }
 }
 
 /// A direction, as the pod sees it.

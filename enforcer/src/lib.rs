@@ -9,6 +9,7 @@ pub mod compile;
 pub mod kernel;
 pub mod lock;
 pub mod log;
+pub mod metrics;
 pub mod monitor;
 pub mod netlink;
 pub mod object;

@@ -7,6 +7,7 @@ mod differential;
 mod kube;
 mod lab;
 mod lint;
+mod oncall;
 mod residue;
 mod scenarios;
 mod startup;

@@ -68,9 +68,11 @@ impl Agent {
     }
 
     pub(super) fn publish(&mut self) {
-        if self.published.as_ref() == Some(&self.report) {
+        if self.published.as_ref() == Some(&self.report) && self.was_retrying == self.retry {
             return;
         }
+        self.was_retrying = self.retry;
+        self.report_vitals();
         match self.report.write(&self.options.state_dir) {
             Ok(()) => self.published = Some(self.report.clone()),
             Err(error) => log::warn("the state file can't be written", &[("error", &error)]),

@@ -1,9 +1,12 @@
 //! The commands, one a file.
 
 mod cleanup;
+mod dump;
+mod endpoints;
 mod monitor;
 mod run;
 mod status;
+mod table;
 mod trace;
 
 use std::io::{self, Write};
@@ -37,6 +40,8 @@ fn dispatch(command: Command) -> Result<ExitCode> {
     let done = match command {
         Command::Trace(trace) => return trace::trace(&trace),
         Command::Run(run) => run::run(*run),
+        Command::Endpoints(endpoints) => endpoints::endpoints(&endpoints),
+        Command::Dump(dump) => dump::dump(&dump),
         Command::Status(status) => status::status(&status),
         Command::Monitor(monitor) => monitor::monitor(&monitor),
         Command::Cleanup(cleanup) => cleanup::cleanup(&cleanup),

@@ -11,9 +11,10 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 
 use crate::agent::{Agent, Event, Options};
-use crate::cli::{Cni, Run, SourceKind, Unknown, WhenAway};
+use crate::cli::{Cni, MetricsAddress, Run, SourceKind, Unknown, WhenAway};
 use crate::cni::{self, Entry, Installation};
 use crate::kernel::{Events, Flows, Hooks, LostEvents, Maps, Overlays, Pins, Settings, load};
+use crate::metrics::{self, Scraper, Vitals};
 use crate::monitor::{self, Questions, View};
 use crate::netlink::{self, Netlink};
 use crate::object::OBJECT;
@@ -103,6 +104,11 @@ pub(super) fn run(run: Run) -> Result<()> {
         tell.send(Event::Stop)
     })?;
 
+    let vitals = Arc::new(Vitals::new(node.clone()));
+    if let MetricsAddress::At(address) = run.metrics_address {
+        metrics::serve(address, Arc::clone(&vitals), Scraper::open(&pins)?)
+            .context("starting the server of metrics")?;
+    }
     let options = Options {
         node,
         network_namespace,
@@ -112,7 +118,7 @@ pub(super) fn run(run: Run) -> Result<()> {
         state_dir: state_dir.clone(),
     };
     let hooks = Hooks::new(pins);
-    Agent::new(options, netlink, loaded, hooks, programmer, flows, view).run(&events)?;
+    Agent::new(options, netlink, loaded, hooks, programmer, flows, view, vitals).run(&events)?;
     log::info("stopped", &[("enforcement", &"what is programmed stays enforced")]);
     Ok(())
 }

@@ -8,8 +8,10 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::print;
+use super::table::table;
 use crate::cli::{Output, Status};
-use crate::kernel::{Counted, MapUsage, Pins, counters, usage};
+use crate::kernel::{Counted, LostEvents, MapUsage, Pins, counters, usage};
+use crate::monitor::LostCounts;
 use crate::report::{IsolationReport, Report};
 
 /// All that is shown.
@@ -21,6 +23,8 @@ struct Shown {
     report: Report,
     maps: Vec<MapUsage>,
     counters: Vec<Counted>,
+    /// Events that were not told.
+    lost: LostCounts,
 }
 
 /// Shows what is enforced.
@@ -43,6 +47,7 @@ pub(super) fn status(status: &Status) -> Result<()> {
         report,
         maps: usage(&pins)?,
         counters: counters(&pins)?,
+        lost: LostEvents::open(&pins)?.read(),
     };
     let text = match status.output_format {
         Output::Json => serde_json::to_string_pretty(&shown)? + "\n",
@@ -67,6 +72,13 @@ fn text(shown: &Shown, colour: bool) -> String {
         Some(time) => _ = writeln!(out, "Objects of {time}, epoch {}", report.epoch),
         None => _ = writeln!(out, "{}", paint("No objects could be read since it started", "31")),
     }
+    if report.audit {
+        let _ = writeln!(
+            out,
+            "{}",
+            paint("Audit: policies are not enforced, what they deny passes and is told", "33")
+        );
+    }
     for complaint in report.refused.iter().chain(&report.problems) {
         let _ = writeln!(out, "  {} {complaint}", paint("problem:", "31"));
     }
@@ -82,7 +94,11 @@ fn text(shown: &Shown, colour: bool) -> String {
     let rows = report.endpoints.iter().map(|endpoint| {
         let addresses: Vec<String> = endpoint.addresses.iter().map(ToString::to_string).collect();
         vec![
-            endpoint.pod.clone().unwrap_or_else(|| format!("({})", endpoint.state)),
+            match &endpoint.pod {
+                Some(pod) if endpoint.audited => format!("{pod} (audited)"),
+                Some(pod) => pod.clone(),
+                None => format!("({})", endpoint.state),
+            },
             endpoint.name.clone(),
             isolation(&endpoint.ingress),
             isolation(&endpoint.egress),
@@ -104,9 +120,8 @@ fn text(shown: &Shown, colour: bool) -> String {
 
     let _ = writeln!(out, "\n{}", paint("Packets", "1"));
     let rows = shown.counters.iter().map(|counted| {
-        let verdict = if counted.dropped { "dropped" } else { "passed" };
         vec![
-            verdict.into(),
+            counted.verdict.clone(),
             counted.direction.clone(),
             counted.reason.clone(),
             counted.packets.to_string(),
@@ -122,21 +137,5 @@ fn isolation(isolation: &IsolationReport) -> String {
         ("isolated", Some(set)) if isolation.policies.is_empty() => format!("set {set}"),
         ("isolated", Some(set)) => format!("set {set}: {}", isolation.policies.join(", ")),
         (state, _) => state.into(),
-    }
-}
-
-/// Columns as wide as their widest cell; the last one as wide as it likes.
-fn table(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
-    let head: Vec<String> = head.iter().map(ToString::to_string).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in &rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let _ = writeln!(out, "  {}", cells.join("  ").trim_end());
     }
 }

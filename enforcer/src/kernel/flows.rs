@@ -1,6 +1,6 @@
 //! Tracked flows that belong to no endpoint any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aya::maps::{HashMap, MapData};
 use netpol_enforcer_common::conntrack::{Flow, FlowKey, Link, LinkKey};
@@ -13,6 +13,15 @@ use super::pins::Pins;
 pub struct Flows {
     conntrack: HashMap<MapData, FlowKey, Flow>,
     links: HashMap<MapData, LinkKey, Link>,
+}
+
+/// How many entries are left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCounts {
+    /// Tracked flows.
+    pub flows: usize,
+    /// Notes on where flows to Services went.
+    pub links: usize,
 }
 
 impl Flows {
@@ -32,27 +41,46 @@ impl Flows {
         flows.chain(links).max().unwrap_or(0)
     }
 
+    /// How many flows each generation has.
+    #[must_use]
+    pub fn by_generation(&self) -> BTreeMap<u32, usize> {
+        let mut counts = BTreeMap::new();
+        for key in self.conntrack.keys().filter_map(Result::ok) {
+            *counts.entry(key.generation).or_default() += 1;
+        }
+        counts
+    }
+
     /// Removes the flows of all generations but those given. A generation never comes back, so no live flow is hit.
     ///
     /// # Errors
     /// When a map can't be read. The programs write all the while: entries may be missed until the next time.
-    pub fn collect(&mut self, alive: &BTreeSet<u32>) -> Result<usize, LoadError> {
+    pub fn collect(&mut self, alive: &BTreeSet<u32>) -> Result<FlowCounts, LoadError> {
         let failed = |error| LoadError::Map { map: maps::CONNTRACK, source: Box::new(error) };
-        let flows: Vec<FlowKey> = self
-            .conntrack
-            .keys()
-            .filter_map(Result::ok)
-            .filter(|key| !alive.contains(&key.generation))
-            .collect();
-        let links: Vec<LinkKey> =
-            self.links.keys().filter_map(Result::ok).filter(|key| !alive.contains(&key.generation)).collect();
+        let mut left = FlowCounts::default();
+        let mut flows: Vec<FlowKey> = Vec::new();
+        for key in self.conntrack.keys().filter_map(Result::ok) {
+            if alive.contains(&key.generation) {
+                left.flows += 1;
+            } else {
+                flows.push(key);
+            }
+        }
+        let mut links: Vec<LinkKey> = Vec::new();
+        for key in self.links.keys().filter_map(Result::ok) {
+            if alive.contains(&key.generation) {
+                left.links += 1;
+            } else {
+                links.push(key);
+            }
+        }
         for key in &flows {
             ignoring_absence(self.conntrack.remove(key)).map_err(failed)?;
         }
         for key in &links {
             ignoring_absence(self.links.remove(key)).map_err(failed)?;
         }
-        Ok(flows.len() + links.len())
+        Ok(left)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The kernel's side: programs, maps and links, pinned on a BPF file system so that they outlive the agent.
 
+mod denied;
+mod dump;
 mod events;
 mod flows;
 mod hook;
@@ -10,12 +12,14 @@ mod pins;
 mod tracer;
 mod usage;
 
+pub use denied::DeniedCounts;
+pub use dump::{Dumped, Row, dump};
 pub use events::{Events, LostEvents};
-pub use flows::Flows;
+pub use flows::{FlowCounts, Flows};
 pub use hook::{Direction, Hook};
 pub use hooks::{Attached, HookError, Hooks, program_for};
 pub use load::{LoadError, Loaded, MapSizes, Overlays, Settings, load};
 pub use maps::Maps;
 pub use pins::{LAYOUT, Pins, PinsError};
 pub use tracer::{Link as TracedLink, Tracer};
-pub use usage::{Counted, MapUsage, counters, usage};
+pub use usage::{Counted, MapUsage, all_counters, counters, sizes, usage};

@@ -32,8 +32,8 @@ pub struct Counted {
     pub reason: String,
     /// `ingress` or `egress`, as the pod sees it.
     pub direction: String,
-    /// Whether those packets were dropped.
-    pub dropped: bool,
+    /// `passed`, `dropped`, or `audited` for what passed only because of audit mode.
+    pub verdict: String,
     /// Packets, counted at each hook that decided.
     pub packets: u64,
     /// Their bytes.
@@ -75,27 +75,66 @@ fn filled(pins: &Pins, name: &'static str, used: usize) -> Result<MapUsage, Load
     Ok(MapUsage { map: name.into(), used, size: info.max_entries() })
 }
 
+/// How many entries fit into each map.
+///
+/// # Errors
+/// When a map is not there.
+pub fn sizes(pins: &Pins) -> Result<Vec<(&'static str, u32)>, LoadError> {
+    let names = [
+        maps::ENDPOINTS,
+        maps::SLOTS,
+        maps::IDENTITIES,
+        maps::CIDRS_V4,
+        maps::CIDRS_V6,
+        maps::POLICIES,
+        maps::SERVICES,
+        maps::NODE_ADDRESSES,
+        maps::CONNTRACK,
+        maps::LINKS,
+    ];
+    let size = |name| {
+        let info = MapInfo::from_pin(pins.map(name));
+        let info = info.map_err(|error| LoadError::Map { map: name, source: Box::new(error) })?;
+        Ok((name, info.max_entries()))
+    };
+    names.into_iter().map(size).collect()
+}
+
 /// What the programs counted, reasons that never occurred left out.
 ///
 /// # Errors
 /// When the map is not there.
 pub fn counters(pins: &Pins) -> Result<Vec<Counted>, LoadError> {
+    Ok(all_counters(pins)?.into_iter().filter(|counted| counted.packets > 0).collect())
+}
+
+/// What the programs counted, all reasons.
+///
+/// # Errors
+/// When the map is not there.
+pub fn all_counters(pins: &Pins) -> Result<Vec<Counted>, LoadError> {
     let failed = |error| LoadError::Map { map: maps::COUNTERS, source: Box::new(error) };
     let map: PerCpuArray<MapData, Counter> = typed(pins, maps::COUNTERS)?;
     let mut counted = Vec::new();
     for reason in Reason::ALL {
         for direction in [Direction::Ingress, Direction::Egress] {
-            let per_cpu = map.get(&reason.counter(direction), 0).map_err(failed)?;
-            let packets = per_cpu.iter().map(|counter| counter.packets).sum();
-            if packets > 0 {
+            let verdict = match reason {
+                // These are told by the events that were lost.
+                Reason::EventLost | Reason::EventLimited => continue,
+                reason if reason.is_drop() => "dropped",
+                _ => "passed",
+            };
+            let audited = reason.is_drop().then_some(("audited", reason.audited_counter(direction)));
+            for (verdict, counter) in [(verdict, reason.counter(direction))].into_iter().chain(audited) {
+                let per_cpu = map.get(&counter, 0).map_err(failed)?;
                 counted.push(Counted {
                     reason: reason.code().into(),
                     direction: match direction {
                         Direction::Ingress => "ingress".into(),
                         Direction::Egress => "egress".into(),
                     },
-                    dropped: reason.is_drop(),
-                    packets,
+                    verdict: verdict.into(),
+                    packets: per_cpu.iter().map(|counter| counter.packets).sum(),
                     bytes: per_cpu.iter().map(|counter| counter.bytes).sum(),
                 });
             }

@@ -136,7 +136,9 @@ impl FromStr for Who {
             return Ok(Self::Net(net));
         }
         match text.split_once('/') {
-            Some((namespace, "" | "*")) if is_name(namespace) && !namespace.contains('.') => Ok(Self::Namespace(namespace.into())),
+            Some((namespace, "" | "*")) if is_name(namespace) && !namespace.contains('.') => {
+                Ok(Self::Namespace(namespace.into()))
+            }
             Some((namespace, pod)) if is_name(namespace) && !namespace.contains('.') && is_name(pod) => {
                 Ok(Self::Pod(namespace.into(), pod.into()))
             }
