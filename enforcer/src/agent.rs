@@ -34,8 +34,8 @@ use crate::world::World;
 pub enum Event {
     /// A link or an address changed.
     Links,
-    /// The source has news.
-    Source(Update),
+    /// The source has news, since then.
+    Source(Update, Instant),
     /// Someone wants to see allowed flows, or nobody does any more.
     TellAllowed(bool),
     /// The CNI plugin asks for something.
@@ -178,10 +178,10 @@ impl Agent {
             };
             match event {
                 Event::Stop => return Ok(()),
-                Event::Source(update) => {
+                Event::Source(update, at) => {
                     // That the source is there says nothing of objects; that it isn't says that there will be none for now.
                     let wait = matches!(&update, Update::Contact(contact) if contact.is_well());
-                    self.take(update);
+                    self.take(update, at);
                     if !wait {
                         break;
                     }
@@ -214,7 +214,7 @@ impl Agent {
                     for event in std::iter::once(event).chain(events.try_iter()) {
                         match event {
                             Event::Stop => return Ok(()),
-                            Event::Source(update) => self.take(update),
+                            Event::Source(update, at) => self.take(update, at),
                             Event::TellAllowed(tell) => self.tell_allowed(tell),
                             Event::Cni(asked) => self.take_call(asked),
                             Event::Links => {}
@@ -234,7 +234,7 @@ impl Agent {
         if polling { UNBOUND_POLL } else { RECONCILE }
     }
 
-    fn take(&mut self, update: Update) {
+    fn take(&mut self, update: Update, at: Instant) {
         match update {
             Update::Cluster(cluster) => {
                 self.report.synced = Some(log::timestamp(SystemTime::now()));
@@ -242,7 +242,7 @@ impl Agent {
                 let (policies, pods) = (cluster.policies.len(), cluster.pods.len());
                 log::info("objects read", &[("policies", &policies), ("pods", &pods)]);
                 self.cluster = Some(Arc::new(*cluster));
-                self.read_objects(Instant::now());
+                self.read_objects(at);
             }
             Update::Changes(changes) => {
                 let mut changed = self.cluster.is_none();
@@ -264,8 +264,12 @@ impl Agent {
                     log::info("objects read", &[("policies", &policies), ("pods", &pods)]);
                 }
                 self.cluster = Some(Arc::new(cluster));
+                self.read_objects(at);
             }
-            Update::Contact(report) => self.report.source = Some(report),
+            Update::Contact(report) => {
+                self.heard_of_source(&report);
+                self.report.source = Some(report);
+            }
             Update::Refused(complaints) => {
                 for complaint in &complaints {
                     log::error(complaint, &[]);

@@ -22,5 +22,5 @@ pub mod signal;
 pub mod source;
 pub mod tables;
 pub mod test_run;
-pub mod world;
 pub mod trace;
+pub mod world;

@@ -7,9 +7,10 @@ use netpol_enforcer_common::maps;
 
 use super::Agent;
 use crate::kernel::FlowCounts;
+use crate::log;
 use crate::metrics::Isolations;
 use crate::prefix_map::PrefixMap;
-use crate::report::Report;
+use crate::report::{Report, SourceReport};
 use crate::tables::State;
 
 impl Agent {
@@ -56,7 +57,8 @@ impl Agent {
         vitals.unready = unready(report, self.cluster.is_some(), self.target.is_some(), self.retry);
         vitals.refused = report.refused.len();
         vitals.problems = report.problems.len();
-        vitals.connected = self.cluster.is_some();
+        // A source that says nothing of its contact can't be away.
+        vitals.connected = report.source.as_ref().map_or(self.cluster.is_some(), |source| source.connected);
         vitals.objects = objects;
         vitals.endpoints = BTreeMap::new();
         vitals.isolated = [0; 2];
@@ -75,6 +77,13 @@ impl Agent {
         vitals.hooks = report.links.iter().map(|link| link.hooks.len()).sum();
         vitals.hooks_missing = report.links.iter().filter(|link| link.problem.is_some()).count();
         vitals.entries.extend(entries);
+    }
+
+    /// How it stands with the source.
+    pub(super) fn heard_of_source(&self, source: &SourceReport) {
+        let mut vitals = self.vitals.update();
+        vitals.connected = source.connected;
+        vitals.heard = source.heard.as_deref().and_then(log::parse_timestamp);
     }
 
     /// Objects were read just now.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, RwLock};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
@@ -139,7 +140,7 @@ fn serve_cni(options: &Cni, state_dir: &Path, tell: Sender<Event>) -> Result<()>
 }
 
 fn start_source(source: Box<dyn Source>, tell: Sender<Event>) -> Result<()> {
-    let tell = Box::new(move |update| tell.send(Event::Source(update)).is_ok());
+    let tell = Box::new(move |update| tell.send(Event::Source(update, Instant::now())).is_ok());
     thread::Builder::new().name("source".into()).spawn(move || source.run(tell))?;
     Ok(())
 }

@@ -55,7 +55,16 @@ struct Metadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<Annotations>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     creation_timestamp: Option<Value>,
+}
+
+/// The annotation that says something, [`netpol_policy::model::AUDIT_ANNOTATION`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Annotations {
+    #[serde(rename = "netpol.dev/audit", skip_serializing_if = "Option::is_none")]
+    audit: Option<Value>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -218,6 +227,10 @@ mod tests {
             &json!({"metadata": {"name": "shop", "labels": {"team": "a"}}, "spec": {"finalizers": []}, "status": {"phase": "Active"}}),
         );
         assert!(matches!(&namespace, Object::Namespace(namespace) if namespace.labels().iter().count() == 2));
+        let audited = put::<Namespaces>(
+            &json!({"metadata": {"name": "shop", "annotations": {"netpol.dev/audit": "true", "other": "x"}}}),
+        );
+        assert!(matches!(&audited, Object::Namespace(namespace) if namespace.audited()));
         let node = put::<Nodes>(&json!({
             "metadata": {"name": "one"}, "spec": {"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24", "fd00::/64"]},
             "status": {"addresses": [{"type": "InternalIP", "address": "192.168.0.1"}, {"type": "Hostname", "address": "one"}], "images": [{}]},
