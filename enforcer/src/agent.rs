@@ -94,7 +94,6 @@ pub struct Agent {
     report: Report,
     published: Option<Report>,
     retry: bool,
-    was_retrying: bool,
     unbound_since: BTreeMap<u32, Instant>,
     next_collection: Instant,
 }
@@ -126,6 +125,7 @@ impl Agent {
             node: options.node.clone(),
             pid: std::process::id(),
             network_namespace: options.network_namespace,
+            layout: crate::kernel::LAYOUT,
             audit: options.audit,
             ..Report::default()
         };
@@ -155,7 +155,6 @@ impl Agent {
             report,
             published: None,
             retry: false,
-            was_retrying: false,
             unbound_since: BTreeMap::new(),
             next_collection: Instant::now() + COLLECT,
         }

@@ -12,7 +12,7 @@ use netpol_enforcer_common::reason::Reason;
 
 use crate::cni;
 use crate::kernel::{Dumped, MapSizes};
-use crate::log::Format;
+use crate::log::{Format, Level};
 use crate::metrics::Address;
 use crate::monitor::{PortFilter, Who};
 
@@ -107,6 +107,10 @@ pub struct Run {
     /// the data path down by being told.
     #[arg(long, value_name = "N", default_value_t = EVENT_LIMIT)]
     pub event_limit: u32,
+    /// Whether pods whose traffic is denied often get Kubernetes Events that say why, with `--source kube`. They are limited: one in ten minutes
+    /// for a pod and direction, twenty in a minute for the node.
+    #[arg(long, value_enum, value_name = "ON|OFF", default_value_t = PodEvents::On)]
+    pub pod_events: PodEvents,
     /// Where metrics (/metrics, for Prometheus) and health (/healthz, /readyz) are served over HTTP, or `off`. `:PORT` means every address
     /// of the node.
     #[arg(long, value_name = "ADDRESS", default_value = ":9470")]
@@ -120,6 +124,9 @@ pub struct Run {
     /// Run although another program enforces NetworkPolicies on this node already.
     #[arg(long)]
     pub beside_others: bool,
+    /// The least important lines that are logged.
+    #[arg(long, value_enum, default_value_t = Level::Info)]
+    pub log_level: Level,
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub log_format: Format,
@@ -282,6 +289,15 @@ pub enum SourceKind {
     Files,
     /// The Kubernetes API.
     Kube,
+}
+
+/// Whether Kubernetes Events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PodEvents {
+    /// They are.
+    On,
+    /// They are not.
+    Off,
 }
 
 /// Where metrics are served.

@@ -14,6 +14,7 @@ pub mod monitor;
 pub mod netlink;
 pub mod object;
 pub mod others;
+pub mod pod_events;
 pub mod prefix_map;
 pub mod preflight;
 pub mod report;

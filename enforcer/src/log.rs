@@ -18,17 +18,26 @@ pub enum Format {
 }
 
 /// How much a line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Level {
     /// Something that keeps policy from being applied as written.
     Error,
     /// Something a person should look at.
     Warn,
     /// The normal course of things.
+    #[default]
     Info,
+    /// What only matters when looking for a fault.
+    Debug,
 }
 
 static FORMAT: OnceLock<Format> = OnceLock::new();
+static LEVEL: OnceLock<Level> = OnceLock::new();
+
+/// Chooses the least important level that is written, once, at start.
+pub fn set_level(level: Level) {
+    let _ = LEVEL.set(level);
+}
 
 /// Chooses the format, once, at start.
 pub fn set_format(format: Format) {
@@ -51,7 +60,15 @@ pub fn info(message: impl Display, fields: &[(&str, &dyn Display)]) {
     write(Level::Info, &message, fields);
 }
 
+/// Writes a line for those who look for a fault.
+pub fn debug(message: impl Display, fields: &[(&str, &dyn Display)]) {
+    write(Level::Debug, &message, fields);
+}
+
 fn write(level: Level, message: &dyn Display, fields: &[(&str, &dyn Display)]) {
+    if level > LEVEL.get().copied().unwrap_or_default() {
+        return;
+    }
     let time = timestamp(SystemTime::now());
     let line = match FORMAT.get().copied().unwrap_or_default() {
         Format::Text => text(&time, level, message, fields, std::io::stderr().is_terminal()),
@@ -72,6 +89,7 @@ fn text(
         Level::Error => ("ERROR", "31"),
         Level::Warn => ("WARN ", "33"),
         Level::Info => ("INFO ", "32"),
+        Level::Debug => ("DEBUG", "34"),
     };
     let mut line = if colour {
         format!("{time} \x1b[{code}m{word}\x1b[0m {message}")
@@ -94,6 +112,7 @@ fn json(time: &str, level: Level, message: &dyn Display, fields: &[(&str, &dyn D
         Level::Error => "error",
         Level::Warn => "warn",
         Level::Info => "info",
+        Level::Debug => "debug",
     };
     let mut object = Map::new();
     object.insert("time".into(), time.into());

@@ -12,6 +12,7 @@ const FILE: &str = "state.json";
 
 /// What the agent last did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// The agent's version.
     pub version: String,
@@ -33,6 +34,10 @@ pub struct Report {
     pub audit: bool,
     /// What did not fit or could not be done.
     pub problems: Vec<String>,
+    /// Why the agent is not ready; empty: everything that was read is enforced.
+    pub unready: Vec<String>,
+    /// The version of the layout of what is pinned.
+    pub layout: u32,
     /// The links of the node.
     pub links: Vec<LinkReport>,
     /// The pods' veths.
@@ -87,6 +92,7 @@ pub struct EndpointReport {
     /// Whose flows are tracked under it.
     pub generation: Option<u32>,
     /// Policies are not enforced for it: what they deny passes and is told.
+    #[serde(default)]
     pub audited: bool,
     /// Who may connect to it.
     pub ingress: IsolationReport,

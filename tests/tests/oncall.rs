@@ -1,7 +1,9 @@
 //! For the person on call: every command, on pods that are really enforced.
 
 mod audit;
+mod flood;
 mod kernel_map;
+mod metrics;
 mod monitor;
 mod trace;
 

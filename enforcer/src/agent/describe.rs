@@ -68,10 +68,10 @@ impl Agent {
     }
 
     pub(super) fn publish(&mut self) {
-        if self.published.as_ref() == Some(&self.report) && self.was_retrying == self.retry {
+        self.report.unready = self.unready();
+        if self.published.as_ref() == Some(&self.report) {
             return;
         }
-        self.was_retrying = self.retry;
         self.report_vitals();
         match self.report.write(&self.options.state_dir) {
             Ok(()) => self.published = Some(self.report.clone()),

@@ -10,7 +10,7 @@ use crate::kernel::FlowCounts;
 use crate::log;
 use crate::metrics::Isolations;
 use crate::prefix_map::PrefixMap;
-use crate::report::{Report, SourceReport};
+use crate::report::SourceReport;
 use crate::tables::State;
 
 impl Agent {
@@ -54,7 +54,7 @@ impl Agent {
         let report = &self.report;
         let mut vitals = self.vitals.update();
         vitals.epoch = report.epoch;
-        vitals.unready = unready(report, self.cluster.is_some(), self.target.is_some(), self.retry);
+        vitals.unready = report.unready.clone();
         vitals.refused = report.refused.len();
         vitals.problems = report.problems.len();
         // A source that says nothing of its contact can't be away.
@@ -79,6 +79,23 @@ impl Agent {
         vitals.entries.extend(entries);
     }
 
+    /// Why not everything that was read is enforced.
+    pub(super) fn unready(&self) -> Vec<String> {
+        let report = &self.report;
+        let mut why = Vec::new();
+        if self.cluster.is_none() {
+            why.push("no objects were read yet".to_owned());
+        } else if self.target.is_none() {
+            why.push("nothing was programmed yet".to_owned());
+        }
+        why.extend(report.problems.iter().cloned());
+        if self.retry && report.problems.is_empty() {
+            why.push("the last change is still to be written".to_owned());
+        }
+        why.extend(report.links.iter().filter_map(|link| link.problem.clone()));
+        why
+    }
+
     /// How it stands with the source.
     pub(super) fn heard_of_source(&self, source: &SourceReport) {
         let mut vitals = self.vitals.update();
@@ -91,22 +108,6 @@ impl Agent {
         self.changed_at.get_or_insert(at);
         self.vitals.update().synced = Some(SystemTime::now());
     }
-}
-
-/// Why not everything that was read is enforced.
-fn unready(report: &Report, synced: bool, programmed: bool, retry: bool) -> Vec<String> {
-    let mut why = Vec::new();
-    if !synced {
-        why.push("no objects were read yet".to_owned());
-    } else if !programmed {
-        why.push("nothing was programmed yet".to_owned());
-    }
-    why.extend(report.problems.iter().cloned());
-    if retry && report.problems.is_empty() {
-        why.push("the last change is still to be written".to_owned());
-    }
-    why.extend(report.links.iter().filter_map(|link| link.problem.clone()));
-    why
 }
 
 fn entries(state: &State) -> [(&'static str, usize); 8] {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::agent::{Agent, Event, Options};
-use crate::cli::{Cni, MetricsAddress, Run, SourceKind, Unknown, WhenAway};
+use crate::cli::{Cni, MetricsAddress, PodEvents, Run, SourceKind, Unknown, WhenAway};
 use crate::cni::{self, Entry, Installation};
 use crate::kernel::{Events, Flows, Hooks, LostEvents, Maps, Overlays, Pins, Settings, load};
 use crate::metrics::{self, Scraper, Vitals};
@@ -22,11 +22,12 @@ use crate::object::OBJECT;
 use crate::report::Report;
 use crate::source::{Files, Kube, Source};
 use crate::tables::Programmer;
-use crate::{lock, log, others, preflight, signal, trace};
+use crate::{lock, log, others, pod_events, preflight, signal, trace};
 
 /// Runs the agent until it is told to stop.
 pub(super) fn run(run: Run) -> Result<()> {
     log::set_format(run.log_format);
+    log::set_level(run.log_level);
     // Before any thread starts, so that all of them leave these signals to the one that waits for them.
     let signals = signal::block().context("blocking signals")?;
     preflight::check()?;
@@ -55,9 +56,17 @@ pub(super) fn run(run: Run) -> Result<()> {
         refuse_others(&mut netlink)?;
     }
 
+    let (mut watcher, denials) = pod_events::watch();
+    let publishing = run.source == SourceKind::Kube && run.pod_events == PodEvents::On;
     let source: Box<dyn Source> = match run.source {
         SourceKind::Files => Box::new(Files::new(run.manifests)),
-        SourceKind::Kube => Box::new(Kube::new(run.kubeconfig.as_deref(), &node)?),
+        SourceKind::Kube => {
+            let mut kube = Kube::new(run.kubeconfig.as_deref(), &node)?;
+            if run.pod_events == PodEvents::On {
+                kube.publish(denials);
+            }
+            Box::new(kube)
+        }
     };
 
     let mask = run.mark_mask.0;
@@ -93,7 +102,11 @@ pub(super) fn run(run: Run) -> Result<()> {
             let (view, pins) = (Arc::clone(&view), pins.clone());
             Box::new(move |question| trace::answer(question, &view, &pins))
         },
-        witness: Box::new(|_, _, _| ()),
+        witness: Box::new(move |event, view, explainer| {
+            if publishing {
+                watcher.see(event, view, explainer);
+            }
+        }),
     };
     let (told, lost) = (Events::open(&pins)?, LostEvents::open(&pins)?);
     monitor::serve(state_dir, told, lost, Arc::clone(&view), questions, tell_allowed)

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -72,6 +73,26 @@ fn text(shown: &Shown, colour: bool) -> String {
         Some(time) => _ = writeln!(out, "Objects of {time}, epoch {}", report.epoch),
         None => _ = writeln!(out, "{}", paint("No objects could be read since it started", "31")),
     }
+    let ready = if report.unready.is_empty() {
+        paint("ready", "32")
+    } else {
+        paint(&format!("not ready ({})", report.unready.len()), "31")
+    };
+    let _ = writeln!(out, "{ready}, pinned with layout {}", report.layout);
+    if let Some(source) = &report.source {
+        let state = if source.connected { paint("connected", "32") } else { paint("away", "31") };
+        let heard = source.heard.as_ref().map_or_else(
+            || "never heard of".into(),
+            |heard| match lag(heard) {
+                Some(lag) => format!("last heard of {lag} s ago"),
+                None => format!("last heard of at {heard}"),
+            },
+        );
+        let _ = writeln!(out, "API server {}: {state} since {}, {heard}", source.server, source.since);
+        for refused in &source.refused {
+            let _ = writeln!(out, "  {} the API server refuses {refused}", paint("problem:", "31"));
+        }
+    }
     if report.audit {
         let _ = writeln!(
             out,
@@ -79,7 +100,7 @@ fn text(shown: &Shown, colour: bool) -> String {
             paint("Audit: policies are not enforced, what they deny passes and is told", "33")
         );
     }
-    for complaint in report.refused.iter().chain(&report.problems) {
+    for complaint in report.refused.iter().chain(&report.unready) {
         let _ = writeln!(out, "  {} {complaint}", paint("problem:", "31"));
     }
 
@@ -118,6 +139,13 @@ fn text(shown: &Shown, colour: bool) -> String {
     let rows = shown.maps.iter().map(|map| vec![map.map.clone(), map.used.to_string(), map.size.to_string()]);
     table(&mut out, &["MAP", "USED", "SIZE"], rows.collect());
 
+    if shown.lost.any() {
+        let LostCounts { rate_limited, buffer_full, .. } = shown.lost;
+        let _ = writeln!(
+            out,
+            "\nEvents not told: {rate_limited} beyond the limit of a pod, {buffer_full} for want of a reader"
+        );
+    }
     let _ = writeln!(out, "\n{}", paint("Packets", "1"));
     let rows = shown.counters.iter().map(|counted| {
         vec![
@@ -130,6 +158,12 @@ fn text(shown: &Shown, colour: bool) -> String {
     });
     table(&mut out, &["VERDICT", "DIRECTION", "REASON", "PACKETS", "BYTES"], rows.collect());
     out
+}
+
+/// Seconds since a time that the agent wrote down.
+fn lag(time: &str) -> Option<u64> {
+    let time = crate::log::parse_timestamp(time)?;
+    Some(SystemTime::now().duration_since(time).unwrap_or_default().as_secs())
 }
 
 fn isolation(isolation: &IsolationReport) -> String {

@@ -1,6 +1,6 @@
 //! What was denied, by the policies that isolate the pod.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use netpol_enforcer_common::denied::DeniedKey;
 use netpol_enforcer_common::reason::Reason;
@@ -50,10 +50,8 @@ impl Denied {
         for key in &gone {
             self.seen.remove(key);
         }
-        let seen = &self.seen;
-        self.known.retain(|generation, _| {
-            isolations.contains_key(generation) || seen.keys().any(|key| key.generation == *generation)
-        });
+        let seen: HashSet<u32> = self.seen.keys().map(|key| key.generation).collect();
+        self.known.retain(|generation, _| isolations.contains_key(generation) || seen.contains(generation));
         gone
     }
 
@@ -162,10 +160,10 @@ mod tests {
     #[test]
     fn there_is_an_end_to_series() {
         let mut denied = Denied::default();
-        for generation in 0..2000 {
-            let policy = format!("shop/p{generation}");
-            denied.account([(key(generation, Reason::NotAllowed), 1)], &isolated(&[(generation, &policy)]));
-        }
+        let isolations: Isolations =
+            (0..2000).map(|generation| (generation, [vec![format!("shop/p{generation}")], vec![]])).collect();
+        let counted = (0..2000).map(|generation| (key(generation, Reason::NotAllowed), 1));
+        denied.account(counted, &isolations);
         let lines = page(&denied);
         assert_eq!(lines.len(), MOST + 1);
         assert!(lines[0].contains("policy=\"other\"") && lines[0].ends_with(" 1500"), "{}", lines[0]);

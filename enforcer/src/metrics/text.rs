@@ -125,3 +125,98 @@ fn endpoints(snapshot: &Snapshot, page: &mut Page) {
     let help = "Links that lack a hook: what leaves through them is not judged.";
     page.single("hooks_missing", Kind::Gauge, help, snapshot.hooks_missing);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::super::denied::Denied;
+    use super::*;
+    use crate::metrics::Vitals;
+    use crate::monitor::LostCounts;
+
+    fn page() -> String {
+        let denied = Denied::default();
+        let scrape = Scrape {
+            counters: vec![],
+            sizes: &[("CONNTRACK", 262_144)],
+            denied: &denied,
+            lost: LostCounts::default(),
+            published: [("written", 0), ("limited", 0), ("failed", 0)],
+        };
+        text(&Vitals::new("node-1".into()).read(), &scrape)
+    }
+
+    /// The names of all samples that there can be.
+    fn samples(page: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for line in page.lines() {
+            let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+            else {
+                continue;
+            };
+            match kind {
+                "histogram" => names.extend(["bucket", "sum", "count"].map(|part| format!("{name}_{part}"))),
+                _ => _ = names.insert(name.to_owned()),
+            }
+        }
+        names
+    }
+
+    /// The metrics that a text of queries names.
+    fn named(text: &str) -> BTreeSet<&str> {
+        let word = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let words = text.split(word);
+        words.filter(|word| word.starts_with("netpol_enforcer_") || word.starts_with("process_")).collect()
+    }
+
+    #[test]
+    fn the_page_follows_the_conventions() {
+        let page = page();
+        let mut described = BTreeSet::new();
+        for line in page.lines() {
+            match line.split_once(' ') {
+                Some(("#", rest)) => {
+                    let name = rest.split(' ').nth(1).expect("a name");
+                    if rest.starts_with("HELP") {
+                        assert!(described.insert(name), "{name} is described twice");
+                        assert!(rest.ends_with('.'), "{rest}");
+                    } else if rest.ends_with(" counter") {
+                        assert!(name.ends_with("_total"), "{name}");
+                    } else {
+                        assert!(!name.ends_with("_total"), "{name}");
+                    }
+                }
+                Some((_, value)) => assert!(value.parse::<f64>().is_ok() || line.contains('{'), "{line}"),
+                None => panic!("{line}"),
+            }
+        }
+        assert!(described.len() > 25);
+    }
+
+    #[test]
+    fn dashboard_and_alerts_ask_for_metrics_that_exist() {
+        let page = page();
+        let known = samples(&page);
+        let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/monitoring");
+        let read = |name: &str| std::fs::read_to_string(manifests.join(name)).expect(name);
+        let dashboard = read("netpol-enforcer-dashboard.json");
+        let alerts = read("netpol-enforcer-alerts.yaml");
+        for (what, text) in [("dashboard", &dashboard), ("alerts", &alerts)] {
+            let named = named(text);
+            assert!(named.len() > 8, "{what}: {named:?}");
+            for name in named {
+                assert!(known.contains(name), "{what}: there is no metric {name}");
+            }
+        }
+        let json: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
+        let mut ids = BTreeSet::new();
+        for panel in json["panels"].as_array().expect("panels") {
+            assert!(ids.insert(panel["id"].as_u64()), "{}", panel["title"]);
+            let row = panel["type"] == "row";
+            assert!(row || panel["targets"].as_array().is_some_and(|targets| !targets.is_empty()));
+        }
+        assert_eq!(alerts.matches("- alert:").count(), alerts.matches("summary:").count());
+    }
+}

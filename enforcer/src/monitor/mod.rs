@@ -20,7 +20,7 @@ pub use explain::Explainer;
 pub(crate) use explain::{isolated_by, rule};
 pub use filter::{Filter, PortFilter, Who};
 pub use server::{Questions, serve};
-pub use show::{lost_text, text};
+pub use show::{end, lost_text, text};
 
 use crate::trace::Question;
 

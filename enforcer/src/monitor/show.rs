@@ -58,6 +58,12 @@ pub fn lost_text(lost: &Lost, colour: bool) -> String {
     )
 }
 
+/// One end of a flow, with its port.
+#[must_use]
+pub fn end(side: &Side) -> String {
+    self::side(side, true)
+}
+
 fn side(side: &Side, with_port: bool) -> String {
     let address = match (side.address, side.port.filter(|_| with_port)) {
         (None, _) => "?".into(),

@@ -21,7 +21,7 @@ pub(crate) fn with_frontend() -> String {
 }
 
 /// Connections from a pod to db: by pod address and by Service, over both families.
-pub(super) fn connections(enforced: &Enforced, from: &str) -> Vec<(String, Connection)> {
+pub(crate) fn connections(enforced: &Enforced, from: &str) -> Vec<(String, Connection)> {
     let running = &enforced.running;
     let from_pod = &running.lab.pods[&format!("default/{from}")].namespace;
     let mut connections = Vec::new();
@@ -42,7 +42,7 @@ pub(super) fn connections(enforced: &Enforced, from: &str) -> Vec<(String, Conne
 
 /// Every connection carries a line there and back.
 #[track_caller]
-pub(super) fn all_alive(connections: &mut [(String, Connection)]) {
+pub(crate) fn all_alive(connections: &mut [(String, Connection)]) {
     for (name, connection) in connections {
         assert!(connection.exchange(ANSWER).unwrap(), "{name} is interrupted");
     }

@@ -1,6 +1,7 @@
 //! Agents that read a real API server.
 
 mod enforcement;
+mod pod_events;
 
 use netpol_tests::agent::Agent;
 use netpol_tests::apiserver::{ApiServer, skip as no_server};

@@ -17,12 +17,13 @@ use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 
 use self::contact::Contact;
 use self::follow::follow;
 use self::kinds::{EndpointSlices, Namespaces, NetworkPolicies, Nodes, Pods, Services};
 use super::{Source, Update};
+use crate::pod_events::{self, Denial};
 use crate::world::Change;
 
 /// The objects of a cluster, by its API.
@@ -31,6 +32,7 @@ pub struct Kube {
     client: Client,
     server: String,
     node: String,
+    denials: Option<Receiver<Denial>>,
 }
 
 impl Kube {
@@ -50,16 +52,24 @@ impl Kube {
             let _inside = runtime.enter();
             Client::try_from(config).context("no client for this cluster")?
         };
-        Ok(Self { runtime, client, server, node: node.to_owned() })
+        Ok(Self { runtime, client, server, node: node.to_owned(), denials: None })
+    }
+
+    /// Writes events about pods, too.
+    pub fn publish(&mut self, denials: Receiver<Denial>) {
+        self.denials = Some(denials);
     }
 }
 
 impl Source for Kube {
     fn run(self: Box<Self>, mut tell: Box<dyn FnMut(Update) -> bool + Send>) {
-        let Self { runtime, client, server, node } = *self;
+        let Self { runtime, client, server, node, denials } = *self;
         let contact = Arc::new(Contact::new(server));
         let (send, changes) = unbounded_channel();
         runtime.block_on(async {
+            if let Some(denials) = denials {
+                tokio::spawn(pod_events::publish(client.clone(), node.clone(), denials));
+            }
             let of_node = Some(format!("metadata.name={node}"));
             // A pod that is over has no address any more.
             let alive = Some("status.phase!=Succeeded,status.phase!=Failed".to_owned());
