@@ -96,6 +96,9 @@ fn cargo(rustc: &Path, linker: &Path, project: &Path, target: &str, target_dir: 
         .current_dir(project)
         .args(["build", "--release", "--locked", "-Z", "build-std=core", "--target", target, "--target-dir"])
         .arg(target_dir);
+    if env::var_os("CARGO_FEATURE_OTHER_LAYOUT").is_some() {
+        command.args(["--features", "other-layout"]);
+    }
     // The outer cargo's settings are for another compiler and another target.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();

@@ -3,6 +3,7 @@
 mod attach;
 mod describe;
 mod overlay;
+mod takeover;
 mod vitals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use netpol_policy::model::{Cluster, WorkloadName};
 use crate::bind::{Behind, Found, bind};
 use crate::cni::{Asked, Attachments};
 use crate::compile::{Clauses, Desired, Isolation, LocalNode, compile};
-use crate::kernel::{Attached, Direction, Flows, Hook, Hooks, Loaded, Maps, Settings, program_for};
+use crate::kernel::{Attached, Direction, Flows, Handover, Hook, Hooks, Loaded, Maps, Settings, program_for};
 use crate::log;
 use crate::metrics::Vitals;
 use crate::monitor::View;
@@ -80,6 +81,8 @@ pub struct Agent {
     attachments: Attachments,
     /// Plugins that wait for their pods.
     waiting: Vec<attach::Waiting>,
+    /// Another version that is in force still.
+    handover: Option<Handover>,
 
     world: World,
     cluster: Option<Arc<Cluster>>,
@@ -134,6 +137,7 @@ impl Agent {
             options,
             attachments,
             waiting: Vec::new(),
+            handover: None,
             netlink,
             loaded,
             hooks,
@@ -169,6 +173,7 @@ impl Agent {
         let pinned = self.hooks.pinned().context("listing what an earlier run left")?;
         let on_ingress = pinned.iter().filter(|hook| hook.direction == Direction::Ingress);
         self.pod_links = on_ingress.map(|hook| hook.link).collect();
+        self.pod_links.extend(self.handed_over_pod_links());
         loop {
             self.vitals.turn();
             let event = match events.recv_timeout(RECONCILE) {
@@ -329,6 +334,7 @@ impl Agent {
         if first && self.cluster.is_some() {
             self.hook(&links, &roles);
         }
+        self.complete_handover();
         self.answer_waiting(&bound);
         self.publish();
         Ok(())

@@ -20,7 +20,7 @@ pub use entry::{Backend, BackendPort, Callers, EntryKind, EntryPoint};
 pub(crate) use label::is_dns_subdomain;
 pub use label::{LabelError, LabelKey, LabelValue, Labels, METADATA_NAME};
 pub use name::{ObjectName, WorkloadKind, WorkloadName};
-pub use object::{ContainerPort, AUDIT_ANNOTATION, DEFAULT_DENY_LABEL, DefaultDeny, Namespace, Node, Pod};
+pub use object::{AUDIT_ANNOTATION, ContainerPort, DEFAULT_DENY_LABEL, DefaultDeny, Namespace, Node, Pod};
 pub use policy::{Direction, NetworkPolicy, Peer, Peers, PodNamespaces, Rule};
 pub(crate) use port::port_number;
 pub use port::{PortError, PortMatch, PortName, Ports, Protocol, Traffic};

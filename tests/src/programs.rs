@@ -16,6 +16,15 @@ pub fn enforcer() -> Result<&'static Path> {
     once(&PROGRAM, "NETPOL_ENFORCER", "netpol-enforcer")
 }
 
+/// The agent with other layouts of its maps, for upgrades and downgrades; `NETPOL_ENFORCER_OTHER_LAYOUT` names one.
+///
+/// # Errors
+/// When there is none, with the command that builds it.
+pub fn other_layout() -> Result<&'static Path> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PROGRAM, "NETPOL_ENFORCER_OTHER_LAYOUT", "netpol-enforcer-other-layout")
+}
+
 /// The chained CNI plugin; `NETPOL_CNI` names another one.
 ///
 /// # Errors
@@ -65,7 +74,11 @@ fn find(variable: &str, name: &str) -> Result<PathBuf> {
         if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
     if let Some(cargo) = env::var_os("CARGO") {
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package", name, "--bin", name]);
+        let (package, features) = match name.strip_suffix("-other-layout") {
+            Some(package) => (package, "other-layout"),
+            None => (name, ""),
+        };
+        build.args(["build", "--quiet", "--package", package, "--bin", name, "--features", features]);
         if directory.ends_with("release") {
             build.arg("--release");
         }

@@ -6,6 +6,8 @@ mod demo;
 mod differential;
 mod kube;
 mod lab;
+mod lasting;
+mod limits;
 mod lint;
 mod oncall;
 mod residue;

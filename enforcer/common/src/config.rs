@@ -16,6 +16,9 @@ pub const AUDIT_UNKNOWN: u32 = 1 << 4;
 /// This node unpacks IP in IP or GRE: pods must not send it.
 pub const OVERLAY_IP: u32 = 1 << 5;
 
+/// Other programs are in force: track flows, but drop nothing and mark nothing.
+pub const SHADOW: u32 = 1 << 6;
+
 /// The default [`Config::event_limit`].
 pub const EVENT_LIMIT: u32 = 256;
 /// How many ports [`Config::overlay_ports`] can hold.

@@ -11,11 +11,15 @@ use crate::Address;
 #[repr(C)]
 pub struct FlowKey {
     /// [`crate::endpoint::Endpoint::generation`].
+    #[cfg(not(feature = "other-layout"))]
     pub generation: u32,
     /// The endpoint's side.
     pub local: Address,
     /// The other side.
     pub remote: Address,
+    /// [`crate::endpoint::Endpoint::generation`].
+    #[cfg(feature = "other-layout")]
+    pub generation: u32,
     /// The endpoint's port.
     pub local_port: u16,
     /// The other port.
@@ -23,8 +27,11 @@ pub struct FlowKey {
     /// The IP protocol number.
     pub protocol: u8,
     /// Always 0.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; RESERVED],
 }
+
+/// What fills a [`FlowKey`] up to a multiple of four bytes.
+pub const RESERVED: usize = if cfg!(feature = "other-layout") { 7 } else { 3 };
 
 /// The state of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -34,9 +41,13 @@ pub struct Flow {
     ///
     /// A flow that is revoked keeps its old epoch until it expires, so that its packets are not taken for those of a new flow
     /// from the other side.
+    #[cfg(not(feature = "other-layout"))]
     pub approved: [u32; 2],
     /// In units of [`tick`].
     pub last_seen: u32,
+    /// As above.
+    #[cfg(feature = "other-layout")]
+    pub approved: [u32; 2],
     /// `skb->hash` of the packets from the pod if [`DEFERRED`]; leads to a [`Link`].
     pub hash: u32,
     /// [`DEFERRED`], [`SEEN_REPLY`], …

@@ -45,9 +45,13 @@ pub struct Endpoint {
     /// The sets, by bank.
     pub sets: [Sets; BANKS],
     /// IPv4 addresses: four bytes in network order read as a native word ([`u32::from_ne_bytes`]); 0: unused.
+    #[cfg(not(feature = "other-layout"))]
     pub v4: [u32; MAX_V4],
     /// IPv6 addresses; [`Address::NONE`]: unused.
     pub v6: [Address; MAX_V6],
+    /// As above.
+    #[cfg(feature = "other-layout")]
+    pub v4: [u32; MAX_V4],
     /// [`AUDIT`].
     pub flags: u32,
 }

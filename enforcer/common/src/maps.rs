@@ -5,7 +5,7 @@
 
 use crate::{
     config::Config,
-    conntrack::{Flow, FlowKey, Link, LinkKey},
+    conntrack::{Flow, FlowKey, Link, LinkKey, RESERVED},
     denied::{DeniedKey, Told},
     endpoint::Endpoint,
     fragment::{Fragment, FragmentKey},
@@ -110,7 +110,7 @@ const _: () = {
     assert!(size_of::<PolicyKey>() == 11);
     assert!(size_of::<PolicyValue>() == 4);
     assert!(size_of::<ServiceKey>() == 20);
-    assert!(size_of::<FlowKey>() == 44);
+    assert!(size_of::<FlowKey>() == 41 + RESERVED);
     assert!(size_of::<Flow>() == 20);
     assert!(size_of::<LinkKey>() == 8);
     assert!(size_of::<Link>() == 20);

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
 use netpol_enforcer_common::{
     Address, bank_of,
-    config::Config,
+    config::{Config, SHADOW},
     conntrack::tick,
     endpoint::{Endpoint, Sets},
     mark,
@@ -99,6 +99,9 @@ impl Context {
     /// Writes our field of the packet's mark.
     #[inline(always)]
     pub fn set_mark(&self, field: u32) {
+        if self.config.has(SHADOW) {
+            return;
+        }
         let mark = self.skb.mark();
         self.skb.set_mark(mark::with_field(mark, self.config.mark_mask, self.config.mark_shift, field));
     }

@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
 use netpol_enforcer_common::{
     Direction,
-    config::{EVENTS_ALLOWED, NO_DROP_EVENTS},
+    config::{EVENTS_ALLOWED, NO_DROP_EVENTS, SHADOW},
     denied::{DeniedKey, TOLD_PLACES, Told},
     event::{AUDITED, Event},
     reason::{COUNTERS_LEN, Counter, FIRST_DROP, REASONS, Reason},
@@ -38,6 +38,9 @@ pub fn conclude(context: &Context, packet: &Packet, verdict: &Verdict, subject: 
     let drop = denied && !verdict.audited;
     if tracing() {
         return answer(context, verdict, subject, drop);
+    }
+    if drop && context.config.has(SHADOW) {
+        return PASS;
     }
     let length = context.skb.length();
     let counter = verdict.reason * 2 + u32::from(subject.direction);

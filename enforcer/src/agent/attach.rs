@@ -92,6 +92,13 @@ impl Agent {
         if self.cluster.is_none() {
             return Some(NO_OBJECTS.into());
         }
+        // Its label may isolate the pod. The API has every pod's namespace, but the two are followed one beside the other.
+        let from_api = self.report.source.is_some();
+        if from_api
+            && self.cluster.as_ref().is_none_or(|c| !c.namespaces.contains_key(&*attachment.namespace))
+        {
+            return Some("the source of objects does not know the pod's namespace yet".into());
+        }
         let Some(link) = self.attachments.get(&attachment.id).and_then(|known| known.link) else {
             return Some("no veth of this node leads to its addresses".into());
         };

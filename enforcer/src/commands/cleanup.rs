@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use super::print;
 use crate::cli::Cleanup;
 use crate::cni::Attachments;
-use crate::kernel::Pins;
+use crate::kernel::{Pins, forget_layouts};
 use crate::lock;
 use crate::monitor;
 use crate::report::Report;
@@ -23,7 +23,12 @@ pub(super) fn cleanup(Cleanup { places, cni, stay }: &Cleanup) -> Result<()> {
     }
     Attachments::remove(&places.state_dir).context("removing what the CNI plugin said")?;
     let pins = Pins::at(&places.bpffs);
-    let (links, maps) = pins.remove_all()?;
+    let (mut links, mut maps) = (0, 0);
+    for pins in std::iter::once(pins.clone()).chain(pins.others()?) {
+        let removed = pins.remove_all()?;
+        (links, maps) = (links + removed.0, maps + removed.1);
+    }
+    forget_layouts(&places.state_dir, None).context("removing the description of the maps")?;
     Report::remove(&places.state_dir).context("removing the state file")?;
     // Left by an agent that was killed.
     let _ = std::fs::remove_file(monitor::socket(&places.state_dir));

@@ -14,14 +14,17 @@ use anyhow::{Context, Result, bail};
 use crate::agent::{Agent, Event, Options};
 use crate::cli::{Cni, MetricsAddress, PodEvents, Run, SourceKind, Unknown, WhenAway};
 use crate::cni::{self, Entry, Installation};
-use crate::kernel::{Events, Flows, Hooks, LostEvents, Maps, Overlays, Pins, Settings, load};
+use crate::kernel::{
+    Events, Flows, Handover, Hooks, LostEvents, Maps, Overlays, Pins, Settings, describe_layout, is_shadow,
+    load,
+};
 use crate::metrics::{self, Scraper, Vitals};
 use crate::monitor::{self, Questions, View};
 use crate::netlink::{self, Netlink};
 use crate::object::OBJECT;
 use crate::report::Report;
 use crate::source::{Files, Kube, Source};
-use crate::tables::Programmer;
+use crate::tables::{Programmer, State, Tables as _};
 use crate::{lock, log, others, pod_events, preflight, signal, trace};
 
 /// Runs the agent until it is told to stop.
@@ -70,24 +73,30 @@ pub(super) fn run(run: Run) -> Result<()> {
     };
 
     let mask = run.mark_mask.0;
-    let settings = Settings {
+    let mut settings = Settings {
         mark_mask: mask,
         unknown_allowed: run.unknown_endpoint == Unknown::Allow,
         tell_allowed: false,
         overlays: Overlays::default(),
         audit_unknown: run.audit,
         event_limit: run.event_limit,
+        shadow: false,
     };
     let pins = Pins::prepare(&run.places.bpffs, run.mount_bpffs)?;
     let network_namespace = network_namespace()?;
     refuse_others_pins(&pins, state_dir, network_namespace)?;
+    let handover = Handover::find(&pins, state_dir)?;
+    // Either the others are in force alone, or an earlier run did not get further than to shadow them.
+    settings.shadow = handover.is_some() && (pins.hooks()?.is_empty() || is_shadow(&pins)?);
     let loaded = load(OBJECT, &pins, &run.sizes, settings)?;
-    let maps = Maps::open(&pins)?;
+    let mut maps = Maps::open(&pins)?;
     let flows = Flows::open(&pins)?;
-    let state = maps.read()?;
+    let state = adopt(&mut maps, handover.as_ref())?;
+    describe_layout(state_dir).context("writing the layout of the maps to the state directory")?;
     let (epoch, endpoints) = (state.epoch, state.endpoints.len());
     let newest = state.endpoints.values().map(|endpoint| endpoint.generation).max().unwrap_or(0);
-    let next_generation = newest.max(flows.newest_generation()) + 1;
+    let theirs = handover.as_ref().map_or(Ok(0), Handover::newest_generation).unwrap_or_default();
+    let next_generation = newest.max(flows.newest_generation()).max(theirs) + 1;
     let programmer = Programmer::new(maps, state, next_generation, mask.max_slot());
     log::info("started", &[("node", &node), ("epoch", &epoch), ("endpoints_adopted", &endpoints)]);
 
@@ -132,9 +141,32 @@ pub(super) fn run(run: Run) -> Result<()> {
         state_dir: state_dir.clone(),
     };
     let hooks = Hooks::new(pins);
-    Agent::new(options, netlink, loaded, hooks, programmer, flows, view, vitals).run(&events)?;
+    Agent::new(options, netlink, loaded, hooks, programmer, flows, view, vitals)
+        .taking_over(handover)
+        .run(&events)?;
     log::info("stopped", &[("enforcement", &"what is programmed stays enforced")]);
     Ok(())
+}
+
+/// What the maps hold; if nothing yet, and another version is in force, what that knows of endpoints.
+fn adopt(maps: &mut Maps, handover: Option<&Handover>) -> Result<State> {
+    let own = maps.read()?;
+    let Some(handover) = handover.filter(|_| own.epoch == 0) else { return Ok(own) };
+    log::info("taking over from another version", &[("readable", &handover.can_read())]);
+    let state = match handover.state() {
+        Ok(state) => state,
+        Err(error) => {
+            log::warn("the former version's maps can't be read: its flows begin anew", &[("error", &error)]);
+            return Ok(own);
+        }
+    };
+    for (slot, link) in &state.slots {
+        maps.set_slot(*slot, *link)?;
+    }
+    for (link, endpoint) in &state.endpoints {
+        maps.set_endpoint(*link, endpoint)?;
+    }
+    Ok(state)
 }
 
 /// Listens to the CNI plugin, and installs it if that is wanted.
@@ -161,7 +193,9 @@ fn start_source(source: Box<dyn Source>, tell: Sender<Event>) -> Result<()> {
 /// Pinned links are found by interface index, which means something else in another network namespace.
 fn refuse_others_pins(pins: &Pins, state_dir: &Path, network_namespace: u64) -> Result<()> {
     let elsewhere = Report::read(state_dir).is_ok_and(|report| report.network_namespace != network_namespace);
-    if elsewhere && !pins.hooks()?.is_empty() {
+    let others = pins.others()?;
+    let hooks = others.iter().chain([pins]).map(Pins::hooks).collect::<Result<Vec<_>, _>>()?;
+    if elsewhere && !hooks.concat().is_empty() {
         bail!(
             "what is pinned belongs to an agent of another network namespace: run this one there, give it its own \
              --state-dir and --bpffs, or remove what that agent left with `netpol-enforcer cleanup`"

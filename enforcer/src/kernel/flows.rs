@@ -1,6 +1,7 @@
 //! Tracked flows that belong to no endpoint any more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use aya::maps::{HashMap, MapData};
 use netpol_enforcer_common::conntrack::{Flow, FlowKey, Link, LinkKey};
@@ -49,6 +50,16 @@ impl Flows {
             *counts.entry(key.generation).or_default() += 1;
         }
         counts
+    }
+
+    /// Adds a flow, or replaces it.
+    pub(super) fn insert(&mut self, key: &FlowKey, flow: &Flow) -> io::Result<()> {
+        self.conntrack.insert(key, flow, 0).map_err(io::Error::other)
+    }
+
+    /// Adds where a deferred flow went, or replaces it.
+    pub(super) fn insert_link(&mut self, key: &LinkKey, link: &Link) -> io::Result<()> {
+        self.links.insert(key, link, 0).map_err(io::Error::other)
     }
 
     /// Removes the flows of all generations but those given. A generation never comes back, so no live flow is hit.

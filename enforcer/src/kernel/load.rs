@@ -52,6 +52,8 @@ pub struct Settings {
     pub event_limit: u32,
     /// What pods must not send, because the node would unpack it.
     pub overlays: Overlays,
+    /// Whether other programs are in force still: see [`super::Handover`].
+    pub shadow: bool,
 }
 
 /// The encapsulations that the node unpacks.
@@ -157,6 +159,9 @@ impl Loaded {
             value.flags |= config::AUDIT_UNKNOWN;
         }
         value.event_limit = settings.event_limit;
+        if settings.shadow {
+            value.flags |= config::SHADOW;
+        }
         if settings.tell_allowed {
             value.flags |= config::EVENTS_ALLOWED;
         }
@@ -187,6 +192,17 @@ impl MapSizes {
             (maps::CONNTRACK, self.flows),
         ]
     }
+}
+
+/// Whether the programs with these pins only shadow others.
+///
+/// # Errors
+/// When the settings can't be read.
+pub fn is_shadow(pins: &Pins) -> Result<bool, LoadError> {
+    let config: Array<MapData, Config> = typed(pins, maps::CONFIG)?;
+    let value =
+        config.get(&0, 0).map_err(|error| LoadError::Map { map: maps::CONFIG, source: Box::new(error) })?;
+    Ok(value.has(config::SHADOW))
 }
 
 /// Opens a pinned map. Not the loader's own handle: that one believes the sizes asked for, not those of a map that was

@@ -66,6 +66,26 @@ impl Pins {
         Self { root: bpffs.join("netpol").join(format!("v{LAYOUT}")) }
     }
 
+    /// What is pinned in a directory as [`Self::root`] is one.
+    pub(super) fn in_directory(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The directory of everything of this layout.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The version of the layout.
+    pub(super) fn version(&self) -> Option<u32> {
+        self.root.file_name()?.to_str()?.strip_prefix('v')?.parse().ok()
+    }
+
+    /// Removes all maps, and leaves the directories.
+    pub(super) fn empty(&self) -> Result<(), PinsError> {
+        self.list(&self.maps())?.iter().try_for_each(|name| remove(&self.map(name)))
+    }
+
     /// Whether an agent has pinned anything here.
     #[must_use]
     pub fn exist(&self) -> bool {

@@ -261,6 +261,9 @@ impl<T: Tables> Programmer<T> {
                 gates: [Gates::CLOSED; 2],
             },
         };
+        if before.is_some() && record.slot == 0 {
+            record.slot = self.new_slot(link, outcome)?;
+        }
         // Without a slot nothing can be decided after translation, nor told from what the node sends itself.
         let gates = if record.slot == 0 { Gates::CLOSED } else { gates };
         record.gates[standby] = gates;
@@ -278,6 +281,10 @@ impl<T: Tables> Programmer<T> {
                         "the table {table} is full: {} is treated as an unknown endpoint",
                         endpoint.pod
                     ));
+                    let had = self.state.endpoints.get(&link).map_or(0, |present| present.slot);
+                    if record.slot != had {
+                        self.free_slot(record.slot)?;
+                    }
                     return Ok(false);
                 }
                 Err(error) => return Err(error),

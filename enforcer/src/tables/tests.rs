@@ -86,6 +86,25 @@ fn without_a_slot_a_pod_is_closed() {
     let gates = |link: u32| state.endpoints[&link].gates[state.active()];
     assert_eq!((gates(10).ingress, gates(10).egress), (SET_NONE, SET_NONE));
     assert_eq!((gates(11).ingress, gates(11).egress), (SET_CLOSED, SET_CLOSED));
+
+    // It is told as long as it lasts, and ends when there is room.
+    assert_eq!(programmer.apply(&target).expect("the model has room").problems.len(), 1);
+    let rest = Target { endpoints: BTreeMap::from([(11, endpoint("10.0.0.2"))]), ..Target::default() };
+    assert_eq!(programmer.apply(&rest).expect("the model has room").problems, Vec::<String>::new());
+    let state = programmer.state();
+    let gates = state.endpoints[&11].gates[state.active()];
+    assert_eq!((gates.ingress, gates.egress), (SET_NONE, SET_NONE));
+}
+
+#[test]
+fn an_endpoint_that_does_not_fit_keeps_no_slot() {
+    let mut programmer = Programmer::new(Model::new(&[], 0), State::default(), 1, 3);
+    let target = Target { endpoints: BTreeMap::from([(10, endpoint("10.0.0.1"))]), ..Target::default() };
+    for _ in 0..5 {
+        let outcome = programmer.apply(&target).expect("a full table is a problem, not an error");
+        assert_eq!(outcome.problems.len(), 1, "{:?}", outcome.problems);
+        assert_eq!(programmer.state().slots, BTreeMap::new());
+    }
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! What lasts: traffic goes on, packet by packet, while the agent is killed, restarted, upgraded and downgraded.
+
+mod revocation;
+mod traffic;
+mod upgrade;

@@ -1,0 +1,112 @@
+//! The agent ends in every way and is followed by itself, by a version with other maps, and by the former version again.
+
+use std::io::Write as _;
+use std::time::Duration;
+use std::{env, fs};
+
+use netpol_tests::agent::Agent;
+use netpol_tests::lab::requirements::skip;
+use netpol_tests::lab::{ServiceProxy, Shape, Wiring};
+use netpol_tests::programs;
+
+use super::traffic::{PODS, POLICIES, Traffic};
+use crate::common::{CONVERGENCE, Enforced, eventually, plain};
+
+/// How many rounds of kill, stop, upgrade and downgrade; more with `NETPOL_ROUNDS`.
+fn rounds() -> usize {
+    env::var("NETPOL_ROUNDS").ok().and_then(|number| number.parse().ok()).unwrap_or(1)
+}
+
+#[test]
+fn traffic_notices_no_end_of_the_agent_and_no_successor() {
+    if skip("kill, restart, upgrade and downgrade under traffic") {
+        return;
+    }
+    let other = programs::other_layout().unwrap();
+    for shape in [plain(), Shape::one_node(Wiring::PointToPoint, ServiceProxy::Iptables)] {
+        let mut enforced = Enforced::new(shape, PODS, &[("policies.yaml", POLICIES)]);
+        let traffic = Traffic::start(&enforced);
+        let (mut ends, mut count) = (0, traffic.count());
+        for _ in 0..rounds() {
+            for (what, program) in [
+                ("killed and restarted", None),
+                ("stopped and restarted", None),
+                ("killed and upgraded", Some(other)),
+                ("killed and restarted, upgraded", Some(other)),
+                ("stopped and downgraded", None),
+                ("stopped and upgraded", Some(other)),
+                ("killed and downgraded", None),
+            ] {
+                let agent = enforced.agents.pop().unwrap();
+                if what.starts_with("killed") {
+                    agent.kill().unwrap()
+                } else {
+                    agent.stop().unwrap()
+                }
+                // Nothing ends with the agent.
+                count = traffic.flows_on(count, &enforced);
+                let program = program.unwrap_or_else(|| programs::enforcer().unwrap());
+                let agent = Agent::start_with(&enforced.running, 0, program, &[]).unwrap();
+                enforced.agents.push(agent);
+                enforced.wait_until_programmed();
+                one_layout_is_left(&enforced);
+                count = traffic.flows_on(count, &enforced);
+                ends += 1;
+            }
+        }
+        let count = traffic.stop();
+        let _ = writeln!(
+            std::io::stderr(),
+            "{ends} ends of the agent ({}): {} datagrams streamed to a silent client, {} echoed, {} blocks by TCP: 0 lost, 0 broken; {} \
+             denied datagrams: 0 passed; longest wait for a block {:?}",
+            enforced.running.lab.shape,
+            count.streamed,
+            count.echoed,
+            count.blocks,
+            count.denied,
+            count.pause,
+        );
+        assert_eq!((count.lost, count.broken, count.passed), (0, 0, 0), "{count:?}");
+    }
+}
+
+#[test]
+fn an_upgrade_that_cannot_read_the_objects_leaves_the_former_version_in_force() {
+    if skip("an upgrade with objects that can't be read") {
+        return;
+    }
+    let other = programs::other_layout().unwrap();
+    let mut enforced = Enforced::new(plain(), PODS, &[("policies.yaml", POLICIES)]);
+    let traffic = Traffic::start(&enforced);
+    enforced.agents.pop().unwrap().kill().unwrap();
+    enforced.edit(&[("policies.yaml", "{")]);
+    let agent = Agent::start_with(&enforced.running, 0, other, &[]).unwrap();
+    eventually("the agent complains", CONVERGENCE, || {
+        fs::read_to_string(&agent.log).is_ok_and(|log| log.contains("objects refused"))
+    });
+    enforced.agents.push(agent);
+    let count = traffic.flows_on(traffic.count(), &enforced);
+    // Killed in the middle of taking over, and started again.
+    enforced.agents.pop().unwrap().kill().unwrap();
+    let agent = Agent::start_with(&enforced.running, 0, other, &[]).unwrap();
+    enforced.agents.push(agent);
+    let count = traffic.flows_on(count, &enforced);
+    enforced.edit(&[("policies.yaml", POLICIES)]);
+    enforced.wait_until_programmed();
+    eventually("the former version's maps are gone", CONVERGENCE, || layouts(&enforced).len() == 1);
+    traffic.flows_on(count, &enforced);
+    traffic.stop();
+}
+
+/// The versions of layouts that are pinned.
+fn layouts(enforced: &Enforced) -> Vec<String> {
+    enforced.running.lab.nodes[0].namespace.run(|| {
+        let entries = fs::read_dir("/sys/fs/bpf/netpol").unwrap();
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    })
+}
+
+#[track_caller]
+fn one_layout_is_left(enforced: &Enforced) {
+    eventually("one layout is left", CONVERGENCE + Duration::from_secs(5), || layouts(enforced).len() == 1);
+}
