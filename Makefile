@@ -46,9 +46,10 @@ lint: $(SETUP) ## Formatting, clippy and documentation, without a single warning
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
 
 bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the webhook, the data path per packet
-	cargo build -q --release -p netpol-lint -p netpol-webhook -p netpol-tests --bins
+	cargo build -q --release -p netpol-lint -p netpol-webhook -p netpol-enforcer -p netpol-tests --bins
 	@target/release/bench lint --netpol-lint target/release/netpol-lint
 	@echo; target/release/bench webhook
+	@echo; target/release/bench enforcer
 	@echo; cargo bench -q -p netpol-enforcer --bench packets
 
 e2e: ## Webhook and enforcer on a whole cluster: KUBECONFIG=FILE, with the images loaded into its nodes

@@ -14,19 +14,22 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use ipnet::IpNet;
-use netpol_policy::model::{Cluster, WorkloadName};
+use netpol_policy::model::WorkloadName;
+use tokio::sync::watch;
 
 use crate::bind::{Behind, Found, bind};
 use crate::cni::{Asked, Attachments};
-use crate::compile::{Clauses, Desired, Isolation, LocalNode, compile};
+use crate::compile::{Compiler, Isolation, LocalNode};
 use crate::kernel::{Attached, Direction, Flows, Handover, Hook, Hooks, Loaded, Maps, Settings, program_for};
 use crate::log;
 use crate::metrics::Vitals;
 use crate::monitor::View;
 use crate::netlink::{Link, Netlink};
+use crate::objects::Objects;
 use crate::report::{LinkReport, Report};
 use crate::roles::{PodAddresses, Role, roles};
 use crate::source::{Complaint, Update};
+use crate::standing::Standing;
 use crate::tables::{Gate, Programmer, Target, TargetEndpoint};
 use crate::world::World;
 
@@ -60,6 +63,8 @@ pub struct Options {
     pub audit: bool,
     /// Where the report is written.
     pub state_dir: PathBuf,
+    /// Who wants to know whether this node enforces.
+    pub standing: watch::Sender<Standing>,
 }
 
 /// A running agent.
@@ -71,8 +76,6 @@ pub struct Agent {
     programmer: Programmer<Maps>,
     flows: Flows,
     view: Arc<RwLock<View>>,
-    /// The objects that the view has.
-    shared: Option<Arc<Cluster>>,
     vitals: Arc<Vitals>,
     /// When the source had the first news that are not enforced yet.
     changed_at: Option<Instant>,
@@ -84,11 +87,11 @@ pub struct Agent {
     /// Another version that is in force still.
     handover: Option<Handover>,
 
-    world: World,
-    cluster: Option<Arc<Cluster>>,
-    clauses: Clauses,
-    desired: Desired,
-    compiled_for: Option<(Arc<Cluster>, LocalNode)>,
+    objects: Objects,
+    compiler: Compiler,
+    /// What was compiled: the node's part of it is compiled anew only when it changes.
+    compiled_for: Option<LocalNode>,
+    pod_addresses: PodAddresses,
     bound: BTreeMap<u32, WorkloadName>,
     disputed: BTreeSet<u32>,
     /// Links that are or were pods', while they are there.
@@ -132,6 +135,7 @@ impl Agent {
             audit: options.audit,
             ..Report::default()
         };
+        let pod_addresses = PodAddresses { ranges: options.pod_ranges.clone(), ..PodAddresses::default() };
         let attachments = Attachments::open(&options.state_dir, options.network_namespace);
         Self {
             options,
@@ -144,14 +148,12 @@ impl Agent {
             programmer,
             flows,
             view,
-            world: World::default(),
-            shared: None,
             vitals,
             changed_at: None,
-            cluster: None,
-            clauses: Clauses::default(),
-            desired: Desired::default(),
+            objects: Objects::default(),
+            compiler: Compiler::default(),
             compiled_for: None,
+            pod_addresses,
             bound: BTreeMap::new(),
             disputed: BTreeSet::new(),
             pod_links: BTreeSet::new(),
@@ -241,33 +243,36 @@ impl Agent {
     fn take(&mut self, update: Update, at: Instant) {
         match update {
             Update::Cluster(cluster) => {
-                self.report.synced = Some(log::timestamp(SystemTime::now()));
                 self.report.refused.clear();
                 let (policies, pods) = (cluster.policies.len(), cluster.pods.len());
                 log::info("objects read", &[("policies", &policies), ("pods", &pods)]);
-                self.cluster = Some(Arc::new(*cluster));
+                self.objects.change(World::default, |world| world.become_cluster(*cluster));
+                self.follow();
                 self.read_objects(at);
             }
             Update::Changes(changes) => {
-                let mut changed = self.cluster.is_none();
-                for change in changes {
-                    changed |= self.world.apply(change);
-                }
-                self.report.synced = Some(log::timestamp(SystemTime::now()));
-                if !changed {
+                let first = !self.objects.are_known();
+                let change = |world: &mut World| {
+                    changes.into_iter().fold(false, |changed, change| world.apply(change) | changed)
+                };
+                if !self.objects.change(World::with_all_namespaces, change) {
                     return;
                 }
-                let refused: Vec<String> = self.world.complaints().collect();
+                let (refused, counts) = self.objects.with(|world| {
+                    let world = world.expect("changed a moment ago");
+                    (world.complaints().collect::<Vec<_>>(), world.counts())
+                });
                 for complaint in refused.iter().filter(|complaint| !self.report.refused.contains(complaint)) {
                     log::error(complaint, &[]);
                 }
                 self.report.refused = refused;
-                let cluster = self.world.cluster();
-                if self.cluster.is_none() {
-                    let (policies, pods) = (cluster.policies.len(), cluster.pods.len());
+                if first {
+                    let count =
+                        |kind| counts.iter().find(|(name, _)| *name == kind).map_or(0, |(_, count)| *count);
+                    let (policies, pods) = (count("networkpolicy"), count("pod"));
                     log::info("objects read", &[("policies", &policies), ("pods", &pods)]);
                 }
-                self.cluster = Some(Arc::new(cluster));
+                self.follow();
                 self.read_objects(at);
             }
             Update::Contact(report) => {
@@ -278,14 +283,14 @@ impl Agent {
                 for complaint in &complaints {
                     log::error(complaint, &[]);
                 }
-                let stays = match (&self.cluster, self.programmer.state().epoch) {
-                    (Some(_), _) => "the objects before this change stay enforced",
-                    (None, 0) if self.options.pod_ranges.is_empty() => {
+                let stays = match (self.objects.are_known(), self.programmer.state().epoch) {
+                    (true, _) => "the objects before this change stay enforced",
+                    (false, 0) if self.options.pod_ranges.is_empty() => {
                         "nothing was ever enforced here, and without --pod-cidr pods can't be told from other \
                          containers: nothing is enforced"
                     }
-                    (None, 0) => "nothing was ever enforced here: every pod is closed",
-                    (None, _) => "what an earlier run programmed stays enforced, and new pods are closed",
+                    (false, 0) => "nothing was ever enforced here: every pod is closed",
+                    (false, _) => "what an earlier run programmed stays enforced, and new pods are closed",
                 };
                 log::error("objects refused", &[("wrong", &complaints.len()), ("until_then", &stays)]);
                 self.report.refused = complaints.iter().map(Complaint::to_string).collect();
@@ -310,7 +315,8 @@ impl Agent {
         }
         self.pod_links.extend(self.attachments.by_link().keys());
         self.note_overlays(&links);
-        let roles = roles(&links, &self.pod_addresses());
+        self.pod_addresses.links.clone_from(&self.pod_links);
+        let roles = roles(&links, &self.pod_addresses);
         for (link, role) in links.iter().zip(&roles) {
             if matches!(role, Role::Pod { addresses } if !addresses.is_empty()) {
                 self.pod_links.insert(link.index);
@@ -319,19 +325,19 @@ impl Agent {
         let first = self.target.is_none();
         // A new veth is closed before its pod is known. Only at start it is the other way round: pods that run already
         // are not to be closed while their policies are compiled.
-        if !first || self.cluster.is_none() {
+        if !first || !self.objects.are_known() {
             self.hook(&links, &roles);
         }
-        let bound = if let Some(cluster) = self.cluster.clone() {
-            let bound = self.bind(&cluster, &links, &roles);
-            self.program(&cluster, &links, &bound);
+        let bound = if self.objects.are_known() {
+            let bound = self.bind(&links, &roles);
+            self.program(&links, &bound);
             bound
         } else {
             let pods = links.iter().zip(&roles).filter(|(_, role)| matches!(role, Role::Pod { .. }));
             pods.map(|(link, _)| (link.index, Behind::Unknown)).collect()
         };
         self.report_endpoints(&links, &bound);
-        if first && self.cluster.is_some() {
+        if first && self.objects.are_known() {
             self.hook(&links, &roles);
         }
         self.complete_handover();
@@ -340,18 +346,23 @@ impl Agent {
         Ok(())
     }
 
-    fn pod_addresses(&self) -> PodAddresses {
-        let mut ranges = self.options.pod_ranges.clone();
-        let mut known = BTreeSet::new();
-        if let Some(cluster) = &self.cluster {
-            let own = cluster.nodes.iter().filter(|node| *node.name == *self.options.node);
-            ranges.extend(own.flat_map(|node| &node.pod_cidrs));
-            let here =
-                |node: &Option<Box<str>>| node.as_deref().is_none_or(|node| *node == *self.options.node);
-            let pods = cluster.pods.iter().filter(|pod| pod.is_subject() && here(&pod.node));
-            known.extend(pods.flat_map(|pod| &pod.addresses));
+    /// Follows what changed of the objects.
+    fn follow(&mut self) {
+        let node = self.compiled_for.get_or_insert_with(|| LocalNode {
+            name: self.options.node.as_str().into(),
+            ..LocalNode::default()
+        });
+        let (compiler, pods, options) = (&mut self.compiler, &mut self.pod_addresses, &self.options);
+        let changed = self.objects.with(|world| {
+            let world = world?;
+            let touched = world.take_touched();
+            *pods = known_pods(world, options);
+            Some(compiler.update(world, &touched, node))
+        });
+        // Most of what happens in a large cluster is no news to this node.
+        if changed == Some(true) || self.report.synced.is_none() {
+            self.report.synced = Some(log::timestamp(SystemTime::now()));
         }
-        PodAddresses { ranges, known, links: self.pod_links.clone() }
     }
 
     /// Sees to it that every link has the programs that its role asks for, and no other has.
@@ -398,7 +409,7 @@ impl Agent {
             });
         }
         // Before the first objects are read, roles are guesses: only what belongs to no link is removed then.
-        let synced = self.cluster.is_some();
+        let synced = self.objects.are_known();
         let present: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
         let keep = |hook: Hook| wanted.contains_key(&hook) || !synced && present.contains(&hook.link);
         match self.hooks.release_others(keep) {
@@ -411,7 +422,7 @@ impl Agent {
         }
     }
 
-    fn bind(&mut self, cluster: &Arc<Cluster>, links: &[Link], roles: &[Role]) -> BTreeMap<u32, Behind> {
+    fn bind(&mut self, links: &[Link], roles: &[Role]) -> BTreeMap<u32, Behind> {
         let found: Vec<Found> = links
             .iter()
             .zip(roles)
@@ -425,15 +436,11 @@ impl Agent {
             pod_addresses: found.iter().flat_map(|veth| veth.addresses.iter().copied()).collect(),
             attached: self.attachments.addresses(),
         };
-        let fresh = self
-            .compiled_for
-            .as_ref()
-            .is_some_and(|(compiled, local)| Arc::ptr_eq(compiled, cluster) && *local == node);
-        if !fresh {
-            self.desired = compile(cluster, &node, &mut self.clauses);
-            self.compiled_for = Some((Arc::clone(cluster), node));
+        if self.compiled_for.as_ref() != Some(&node) {
+            self.compiled_for = Some(node);
+            self.follow();
         }
-        let bound = bind(&found, &self.desired, &self.attachments.by_link(), &self.bound);
+        let bound = bind(&found, self.compiler.desired(), &self.attachments.by_link(), &self.bound);
         let unbound: BTreeSet<u32> =
             found.iter().filter(|veth| veth.addresses.is_empty()).map(|veth| veth.link).collect();
         self.unbound_since.retain(|link, _| unbound.contains(link));
@@ -473,13 +480,9 @@ impl Agent {
     }
 
     /// Writes what is to be enforced, if it differs from what was written last.
-    fn program(&mut self, cluster: &Arc<Cluster>, links: &[Link], bound: &BTreeMap<u32, Behind>) {
+    fn program(&mut self, links: &[Link], bound: &BTreeMap<u32, Behind>) {
         let target = self.target(links, bound);
         if self.target.as_ref() == Some(&target) && !self.retry {
-            // The change may concern others only, but those are named to people, too.
-            if !self.shared.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, cluster)) {
-                self.share_view(cluster, links);
-            }
             return;
         }
         let started = Instant::now();
@@ -506,13 +509,13 @@ impl Agent {
             }
         }
         self.report.epoch = self.programmer.state().epoch;
-        self.share_view(cluster, links);
+        self.share_view(links);
     }
 
     /// Whether what policies deny to a pod passes and is only told.
     fn audited(&self, pod: &WorkloadName) -> bool {
         self.options.audit
-            || self.cluster.as_ref().is_some_and(|cluster| cluster.namespace(&pod.namespace).audited())
+            || self.objects.with(|world| world.is_some_and(|world| world.namespace(&pod.namespace).audited()))
     }
 
     fn target(&self, links: &[Link], bound: &BTreeMap<u32, Behind>) -> Target {
@@ -522,7 +525,7 @@ impl Agent {
         let mut endpoints = BTreeMap::new();
         for link in links {
             if let (Some(Behind::Pod(pod)), Some(peer)) = (bound.get(&link.index), &link.peer)
-                && let Some(endpoint) = self.desired.endpoints.get(pod)
+                && let Some(endpoint) = self.compiler.desired().endpoints.get(pod)
             {
                 let link_local = peer.link_local.iter().filter(|address| address.is_ipv6());
                 endpoints.insert(
@@ -539,16 +542,15 @@ impl Agent {
             }
         }
         Target {
-            classes: self.desired.classes.clone(),
+            classes: Arc::clone(&self.compiler.desired().classes),
             endpoints,
-            services: self.desired.services.clone(),
+            services: Arc::clone(&self.compiler.desired().services),
             node_addresses: links.iter().flat_map(|link| &link.addresses).map(IpNet::addr).collect(),
         }
     }
 
     /// Lets the monitor name what it shows.
-    fn share_view(&mut self, cluster: &Arc<Cluster>, links: &[Link]) {
-        self.shared = Some(Arc::clone(cluster));
+    fn share_view(&mut self, links: &[Link]) {
         let generations = self
             .programmer
             .state()
@@ -562,7 +564,7 @@ impl Agent {
             version: view.version + 1,
             epoch: self.programmer.state().epoch,
             node: self.options.node.clone(),
-            cluster: Some(Arc::clone(cluster)),
+            objects: self.objects.clone(),
             generations,
             links: names,
         };
@@ -578,6 +580,20 @@ impl Agent {
             Ok(counts) => self.counted_flows(counts),
             Err(error) => log::warn(error, &[]),
         }
+    }
+}
+
+/// How this node's pods are told from other containers, as far as the objects say it.
+fn known_pods(world: &World, options: &Options) -> PodAddresses {
+    let mut ranges = options.pod_ranges.clone();
+    let own = world.nodes().filter(|node| *node.name == *options.node);
+    ranges.extend(own.flat_map(|node| &node.pod_cidrs));
+    let here = |node: &Option<Box<str>>| node.as_deref().is_none_or(|node| *node == *options.node);
+    let pods = world.pods().filter(|pod| pod.is_subject() && here(&pod.node));
+    PodAddresses {
+        ranges,
+        known: pods.flat_map(|pod| &pod.addresses).copied().collect(),
+        links: BTreeSet::new(),
     }
 }
 

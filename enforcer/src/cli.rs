@@ -89,6 +89,13 @@ pub struct Run {
     /// pod's own cluster.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// With `--source kube`: the agent's own pod, whose status says whether this node enforces (the condition
+    /// `netpol.dev/Enforcing`).
+    #[arg(long, value_name = "NAME", env = "POD_NAME", requires = "pod_namespace")]
+    pub pod_name: Option<String>,
+    /// The namespace of the agent's own pod.
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
     /// This node's name, as in `spec.nodeName` of its pods. The host's name by default.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     pub node_name: Option<String>,

@@ -220,7 +220,7 @@ mod tests {
         let name = |number: u32| WorkloadName::new("shop", WorkloadKind::Pod, format!("pod-{number}"));
         View {
             version: 1,
-            cluster: Some(std::sync::Arc::new(netpol_policy::source::cluster([&manifest]))),
+            objects: netpol_policy::source::cluster([&manifest]).into(),
             generations: (1..=pods).map(|number| (number, name(number))).collect(),
             ..View::default()
         }

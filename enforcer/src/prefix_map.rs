@@ -63,6 +63,18 @@ impl<T> PrefixMap<T> {
         self.entries.iter()
     }
 
+    /// How many blocks there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The blocks, in order.
     pub fn nets(&self) -> impl Iterator<Item = IpNet> {
         self.entries.keys().copied()

@@ -1,22 +1,42 @@
 //! The cluster's objects as they are now, changed one by one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use netpol_policy::model::{
-    Cluster, EndpointSlice, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service,
+    Cluster, EndpointSlice, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service, WorkloadKind,
+    WorkloadName,
 };
 
 /// Every object that matters, by kind and name.
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// Where namespaces are always known, a pod whose namespace isn't known yet is not known yet either: what its namespace asks
+/// for could not be enforced.
+#[derive(Clone, Debug, Default)]
 pub struct World {
+    needs_namespaces: bool,
+    touched: Touched,
     namespaces: BTreeMap<ObjectName, Namespace>,
     nodes: BTreeMap<ObjectName, Node>,
-    pods: BTreeMap<ObjectName, Pod>,
+    pods: BTreeMap<WorkloadName, Pod>,
     services: BTreeMap<ObjectName, Service>,
     slices: BTreeMap<ObjectName, EndpointSlice>,
     policies: BTreeMap<ObjectName, NetworkPolicy>,
     unreadable: BTreeMap<(Kind, ObjectName), Box<str>>,
+}
+
+/// What changed since somebody last looked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Pods that are other than before, came or went.
+    pub pods: BTreeSet<WorkloadName>,
+    /// Namespaces with other labels.
+    pub namespaces: BTreeSet<Box<str>>,
+    /// Namespaces with other policies.
+    pub policies: BTreeSet<Box<str>>,
+    /// Services are other than before.
+    pub services: bool,
 }
 
 /// The kinds of objects that matter.
@@ -57,6 +77,108 @@ pub enum Change {
 }
 
 impl World {
+    /// Nothing, in a cluster that says all of its namespaces.
+    #[must_use]
+    pub fn with_all_namespaces() -> Self {
+        Self { needs_namespaces: true, ..Self::default() }
+    }
+
+    /// What changed since this was last called.
+    pub fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// A pod, if it can be told what holds for it.
+    #[must_use]
+    pub fn pod(&self, name: &WorkloadName) -> Option<&Pod> {
+        self.pods.get(name).filter(|pod| self.is_placed(pod))
+    }
+
+    /// All pods.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.values().filter(|pod| self.is_placed(pod))
+    }
+
+    /// The pods of a namespace.
+    pub fn pods_of(&self, namespace: &str) -> impl Iterator<Item = &Pod> {
+        let first = WorkloadName::new(namespace, WorkloadKind::ALL[0], "");
+        let pods = self.pods.range(first..).map(|(_, pod)| pod);
+        pods.take_while(move |pod| *pod.name.namespace == *namespace).filter(|pod| self.is_placed(pod))
+    }
+
+    /// The namespace of that name; one without an object has no labels but its name.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Cow<'_, Namespace> {
+        let known = self.namespaces.get(&ObjectName::new("", name));
+        known.map_or_else(|| Cow::Owned(Namespace::new(name, Default::default())), Cow::Borrowed)
+    }
+
+    /// The policies of a namespace.
+    pub fn policies_of<'w>(&'w self, namespace: &'w str) -> impl Iterator<Item = &'w NetworkPolicy> {
+        let policies = self.policies.range(ObjectName::new(namespace, "")..);
+        policies.take_while(move |(name, _)| *name.namespace == *namespace).map(|(_, policy)| policy)
+    }
+
+    /// All Services.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.values()
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// Whether there is an object of this namespace.
+    #[must_use]
+    pub fn knows(&self, namespace: &str) -> bool {
+        self.namespaces.contains_key(&ObjectName::new("", namespace))
+    }
+
+    /// How many objects there are of each kind, by the kind's name in lower case.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, usize); 6] {
+        [
+            ("namespace", self.namespaces.len()),
+            ("node", self.nodes.len()),
+            ("pod", self.pods.len()),
+            ("service", self.services.len()),
+            ("endpointslice", self.slices.len()),
+            ("networkpolicy", self.policies.len()),
+        ]
+    }
+
+    /// Makes these all the objects. Returns whether anything is other than before.
+    pub fn become_cluster(&mut self, cluster: Cluster) -> bool {
+        let named = |name: &str| ObjectName::new("", name);
+        let put = |name: ObjectName, object| Change::Put(name, object);
+        let of_pod = |pod: Pod| {
+            let name = ObjectName::new(pod.name.namespace.clone(), pod.name.name.clone());
+            put(name, Object::Pod(Box::new(pod)))
+        };
+        let of_service = |service: Service| put(service.name.clone(), Object::Service(Box::new(service)));
+        // A slice's own name says nothing.
+        let of_slice = |(number, slice): (usize, EndpointSlice)| {
+            put(ObjectName::new("", number.to_string()), Object::EndpointSlice(slice))
+        };
+        let of_policy =
+            |policy: NetworkPolicy| put(policy.name.clone(), Object::NetworkPolicy(Box::new(policy)));
+        let namespaces = cluster.namespaces.into_values();
+        let all = [
+            (Kind::Namespace, namespaces.map(|n| put(named(n.name()), Object::Namespace(n))).collect()),
+            (Kind::Node, cluster.nodes.into_iter().map(|n| put(named(&n.name), Object::Node(n))).collect()),
+            (Kind::Pod, cluster.pods.into_iter().map(of_pod).collect()),
+            (Kind::Service, cluster.services.into_iter().map(of_service).collect()),
+            (Kind::EndpointSlice, cluster.endpoint_slices.into_iter().enumerate().map(of_slice).collect()),
+            (Kind::NetworkPolicy, cluster.policies.into_iter().map(of_policy).collect::<Vec<_>>()),
+        ];
+        let mut changed = false;
+        for (kind, changes) in all {
+            changed |= self.apply(Change::All(kind, changes));
+        }
+        changed
+    }
+
     /// Makes a change. Returns whether anything is other than before.
     pub fn apply(&mut self, change: Change) -> bool {
         match change {
@@ -88,7 +210,7 @@ impl World {
                 .map(|namespace| (namespace.name().into(), namespace.clone()))
                 .collect(),
             nodes: self.nodes.values().cloned().collect(),
-            pods: self.pods.values().cloned().collect(),
+            pods: self.pods().cloned().collect(),
             services: self.services.values().cloned().collect(),
             endpoint_slices: self.slices.values().cloned().collect(),
             entry_points: Vec::new(),
@@ -97,25 +219,58 @@ impl World {
     }
 
     fn put(&mut self, name: ObjectName, object: Object) -> bool {
-        match object {
+        let kind = object.kind();
+        if let Object::Pod(pod) = object {
+            let name = pod.name.clone();
+            let changed = put(&mut self.pods, name.clone(), *pod);
+            if changed {
+                self.touched.pods.insert(name);
+            }
+            return changed;
+        }
+        let touched = name.clone();
+        let changed = match object {
             Object::Namespace(object) => put(&mut self.namespaces, name, object),
             Object::Node(object) => put(&mut self.nodes, name, object),
-            Object::Pod(object) => put(&mut self.pods, name, *object),
             Object::Service(object) => put(&mut self.services, name, *object),
             Object::EndpointSlice(object) => put(&mut self.slices, name, object),
             Object::NetworkPolicy(object) => put(&mut self.policies, name, *object),
+            Object::Pod(_) => false,
+        };
+        if changed {
+            self.touch(kind, touched);
         }
+        changed
     }
 
     fn remove(&mut self, kind: Kind, name: &ObjectName) -> bool {
-        match kind {
+        let removed = match kind {
             Kind::Namespace => self.namespaces.remove(name).is_some(),
             Kind::Node => self.nodes.remove(name).is_some(),
-            Kind::Pod => self.pods.remove(name).is_some(),
             Kind::Service => self.services.remove(name).is_some(),
             Kind::EndpointSlice => self.slices.remove(name).is_some(),
             Kind::NetworkPolicy => self.policies.remove(name).is_some(),
+            Kind::Pod => self.pods.remove(&pod_name(name)).is_some(),
+        };
+        if removed {
+            self.touch(kind, name.clone());
         }
+        removed
+    }
+
+    fn touch(&mut self, kind: Kind, name: ObjectName) {
+        match kind {
+            Kind::Pod => _ = self.touched.pods.insert(pod_name(&name)),
+            Kind::Namespace => _ = self.touched.namespaces.insert(name.name),
+            Kind::NetworkPolicy => _ = self.touched.policies.insert(name.namespace),
+            Kind::Service => self.touched.services = true,
+            Kind::Node | Kind::EndpointSlice => {}
+        }
+    }
+
+    fn is_placed(&self, pod: &Pod) -> bool {
+        !self.needs_namespaces
+            || self.namespaces.contains_key(&ObjectName::new("", pod.name.namespace.clone()))
     }
 
     /// An object that can't be read is not there, and so a pod is closed. A policy isolates somebody, nobody knows whom:
@@ -131,14 +286,25 @@ impl World {
 
     /// Nothing is removed for a moment only: a list read anew changes what differs and no more.
     fn replace(&mut self, kind: Kind, changes: Vec<Change>) -> bool {
-        let mut left: BTreeSet<ObjectName> = self.names(kind);
-        left.extend(self.unreadable.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()));
+        let (mut left, mut left_pods) = (self.names(kind), BTreeSet::new());
+        if kind == Kind::Pod {
+            left_pods = self.pods.keys().cloned().collect();
+        }
         let mut changed = false;
         for change in changes {
-            if let Change::Put(name, _) | Change::Unreadable(_, name, _) = &change {
-                left.remove(name);
-                changed |= self.apply(change);
+            match &change {
+                Change::Put(name, Object::Pod(pod)) => {
+                    left_pods.remove(&pod.name);
+                    left.remove(name);
+                }
+                Change::Put(name, _) | Change::Unreadable(_, name, _) => _ = left.remove(name),
+                Change::Gone(..) | Change::All(..) => continue,
             }
+            changed |= self.apply(change);
+        }
+        for name in left_pods {
+            changed |= self.pods.remove(&name).is_some();
+            self.touched.pods.insert(name);
         }
         for name in left {
             changed |= self.apply(Change::Gone(kind, name));
@@ -146,15 +312,18 @@ impl World {
         changed
     }
 
+    /// The names of all objects of a kind but pods, and of all that can't be read.
     fn names(&self, kind: Kind) -> BTreeSet<ObjectName> {
-        match kind {
-            Kind::Namespace => self.namespaces.keys().cloned().collect(),
-            Kind::Node => self.nodes.keys().cloned().collect(),
-            Kind::Pod => self.pods.keys().cloned().collect(),
-            Kind::Service => self.services.keys().cloned().collect(),
-            Kind::EndpointSlice => self.slices.keys().cloned().collect(),
-            Kind::NetworkPolicy => self.policies.keys().cloned().collect(),
-        }
+        let unreadable = self.unreadable.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name);
+        let names: Vec<&ObjectName> = match kind {
+            Kind::Namespace => self.namespaces.keys().collect(),
+            Kind::Node => self.nodes.keys().collect(),
+            Kind::Pod => Vec::new(),
+            Kind::Service => self.services.keys().collect(),
+            Kind::EndpointSlice => self.slices.keys().collect(),
+            Kind::NetworkPolicy => self.policies.keys().collect(),
+        };
+        unreadable.chain(names).cloned().collect()
     }
 }
 
@@ -188,6 +357,10 @@ fn put<K: Ord, V: PartialEq>(objects: &mut BTreeMap<K, V>, name: K, object: V) -
     true
 }
 
+fn pod_name(name: &ObjectName) -> WorkloadName {
+    WorkloadName::new(name.namespace.clone(), WorkloadKind::Pod, name.name.clone())
+}
+
 fn closing(name: &ObjectName) -> NetworkPolicy {
     NetworkPolicy {
         name: name.clone(),
@@ -203,7 +376,7 @@ fn shown(name: &ObjectName) -> String {
 
 #[cfg(test)]
 mod tests {
-    use netpol_policy::model::{Labels, WorkloadKind, WorkloadName};
+    use netpol_policy::model::Labels;
 
     use super::*;
 
@@ -232,6 +405,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_waits_for_its_namespace() {
+        let mut world = World::with_all_namespaces();
+        world.apply(pod("a", "one"));
+        assert_eq!(names(&world), Vec::<String>::new());
+        let shop = Namespace::new("shop", Labels::new());
+        world.apply(Change::Put(ObjectName::new("", "shop"), Object::Namespace(shop)));
+        assert_eq!(names(&world), ["a"]);
+        let touched = world.take_touched();
+        assert_eq!((touched.pods.len(), touched.namespaces.len()), (1, 1));
+        assert_eq!(world.take_touched(), Touched::default());
+    }
+
+    #[test]
     fn what_cannot_be_read_closes_and_is_told() {
         let mut world = World::default();
         let name = ObjectName::new("shop", "db");
@@ -241,7 +427,7 @@ mod tests {
         let policies = world.cluster().policies;
         assert_eq!(policies, [closing(&name)]);
         assert!(world.apply(Change::Gone(Kind::NetworkPolicy, name)));
-        assert_eq!(world, World::default());
+        assert_eq!((world.cluster(), world.complaints().count()), (Cluster::default(), 0));
 
         world.apply(pod("a", "one"));
         world.apply(Change::Unreadable(Kind::Pod, ObjectName::new("shop", "a"), "odd".into()));

@@ -68,7 +68,7 @@ fn compare(shape: Shape) {
 }
 
 /// From every pod and every host outside to everything, over both families, with the evaluator's verdicts.
-fn predicted(enforced: &Enforced) -> Vec<(Flow, Family, Verdict)> {
+pub(crate) fn predicted(enforced: &Enforced) -> Vec<(Flow, Family, Verdict)> {
     let running = &enforced.running;
     let loaded = predict::load(running.manifests()).unwrap();
     assert!(loaded.refused.is_empty(), "a random policy was refused: {:?}", loaded.refused);
@@ -114,7 +114,7 @@ fn predicted(enforced: &Enforced) -> Vec<(Flow, Family, Verdict)> {
     predicted
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub(crate) fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
 }

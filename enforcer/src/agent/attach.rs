@@ -41,7 +41,7 @@ impl Agent {
             }
             Call::Del(id) => self.attachments.release(id).map(drop),
             Call::Gc { network, valid } => self.attachments.collect(network, valid).map(drop),
-            Call::Status if self.cluster.is_none() => {
+            Call::Status if !self.objects.are_known() => {
                 return reply(&asked, refused(code::NOT_AVAILABLE, NO_OBJECTS.into()));
             }
             Call::Status => Ok(()),
@@ -89,13 +89,13 @@ impl Agent {
 
     /// What a new pod still lacks; `None`: it is programmed.
     fn why_not_ready(&self, attachment: &Attachment, bound: &BTreeMap<u32, Behind>) -> Option<String> {
-        if self.cluster.is_none() {
+        if !self.objects.are_known() {
             return Some(NO_OBJECTS.into());
         }
         // Its label may isolate the pod. The API has every pod's namespace, but the two are followed one beside the other.
         let from_api = self.report.source.is_some();
         if from_api
-            && self.cluster.as_ref().is_none_or(|c| !c.namespaces.contains_key(&*attachment.namespace))
+            && !self.objects.with(|world| world.is_some_and(|world| world.knows(&attachment.namespace)))
         {
             return Some("the source of objects does not know the pod's namespace yet".into());
         }

@@ -12,6 +12,7 @@ use crate::log;
 use crate::netlink::Link;
 use crate::report::{EndpointReport, IsolationReport, SetReport};
 use crate::roles::{Reason, Role};
+use crate::standing::Standing;
 
 impl Agent {
     pub(super) fn report_endpoints(&mut self, links: &[Link], bound: &BTreeMap<u32, Behind>) {
@@ -23,7 +24,7 @@ impl Agent {
             let state = self.programmer.state();
             let gates = record.map(|record| record.gates[state.active()]);
             let (pod, compiled) = match behind {
-                Behind::Pod(pod) => (Some(pod), self.desired.endpoints.get(pod)),
+                Behind::Pod(pod) => (Some(pod), self.compiler.desired().endpoints.get(pod)),
                 Behind::Unknown | Behind::Disputed(_) => (None, None),
             };
             let isolation = |gate: Option<u32>, isolation: Option<&Isolation>| {
@@ -73,6 +74,13 @@ impl Agent {
             return;
         }
         self.report_vitals();
+        let ever = self.programmer.state().epoch != 0;
+        let standing = Standing::of(&self.report, ever);
+        self.options.standing.send_if_modified(|before| {
+            let changed = *before != standing;
+            *before = standing;
+            changed
+        });
         match self.report.write(&self.options.state_dir) {
             Ok(()) => self.published = Some(self.report.clone()),
             Err(error) => log::warn("the state file can't be written", &[("error", &error)]),

@@ -24,7 +24,7 @@ impl Agent {
     /// Ends the take-over as soon as our programs can stand for the others: everything programmed, and each of their hooks one of ours.
     pub(super) fn complete_handover(&mut self) {
         let Some(handover) = &self.handover else { return };
-        if self.target.is_none() || self.cluster.is_none() {
+        if self.target.is_none() || !self.objects.are_known() {
             return;
         }
         let theirs = match handover.hooks() {

@@ -41,16 +41,7 @@ impl Agent {
     /// The report has changed.
     pub(super) fn report_vitals(&self) {
         let entries = entries(self.programmer.state());
-        let objects = self.cluster.as_ref().map_or_else(Vec::new, |cluster| {
-            vec![
-                ("namespace", cluster.namespaces.len()),
-                ("node", cluster.nodes.len()),
-                ("pod", cluster.pods.len()),
-                ("service", cluster.services.len()),
-                ("endpointslice", cluster.endpoint_slices.len()),
-                ("networkpolicy", cluster.policies.len()),
-            ]
-        });
+        let objects = self.objects.with(|world| world.map_or_else(Vec::new, |world| world.counts().to_vec()));
         let report = &self.report;
         let mut vitals = self.vitals.update();
         vitals.epoch = report.epoch;
@@ -58,7 +49,7 @@ impl Agent {
         vitals.refused = report.refused.len();
         vitals.problems = report.problems.len();
         // A source that says nothing of its contact can't be away.
-        vitals.connected = report.source.as_ref().map_or(self.cluster.is_some(), |source| source.connected);
+        vitals.connected = report.source.as_ref().map_or(self.objects.are_known(), |source| source.connected);
         vitals.objects = objects;
         vitals.endpoints = BTreeMap::new();
         vitals.isolated = [0; 2];
@@ -83,7 +74,7 @@ impl Agent {
     pub(super) fn unready(&self) -> Vec<String> {
         let report = &self.report;
         let mut why = Vec::new();
-        if self.cluster.is_none() {
+        if !self.objects.are_known() {
             why.push("no objects were read yet".to_owned());
         } else if self.target.is_none() {
             why.push("nothing was programmed yet".to_owned());

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use tokio::sync::watch;
 
 use crate::agent::{Agent, Event, Options};
 use crate::cli::{Cni, MetricsAddress, PodEvents, Run, SourceKind, Unknown, WhenAway};
@@ -23,7 +24,8 @@ use crate::monitor::{self, Questions, View};
 use crate::netlink::{self, Netlink};
 use crate::object::OBJECT;
 use crate::report::Report;
-use crate::source::{Files, Kube, Source};
+use crate::source::{Files, Kube, OwnPod, Source};
+use crate::standing::Standing;
 use crate::tables::{Programmer, State, Tables as _};
 use crate::{lock, log, others, pod_events, preflight, signal, trace};
 
@@ -61,12 +63,16 @@ pub(super) fn run(run: Run) -> Result<()> {
 
     let (mut watcher, denials) = pod_events::watch();
     let publishing = run.source == SourceKind::Kube && run.pod_events == PodEvents::On;
+    let (standing, _) = watch::channel(Standing::starting());
     let source: Box<dyn Source> = match run.source {
         SourceKind::Files => Box::new(Files::new(run.manifests)),
         SourceKind::Kube => {
             let mut kube = Kube::new(run.kubeconfig.as_deref(), &node)?;
             if run.pod_events == PodEvents::On {
                 kube.publish(denials);
+            }
+            if let (Some(namespace), Some(name)) = (run.pod_namespace, run.pod_name) {
+                kube.say(OwnPod { namespace, name }, standing.subscribe());
             }
             Box::new(kube)
         }
@@ -139,6 +145,7 @@ pub(super) fn run(run: Run) -> Result<()> {
         settings,
         audit: run.audit,
         state_dir: state_dir.clone(),
+        standing,
     };
     let hooks = Hooks::new(pins);
     Agent::new(options, netlink, loaded, hooks, programmer, flows, view, vitals)

@@ -13,7 +13,7 @@ use super::clause::{Clause, ClauseId, Clauses};
 use super::set::{PolicySet, SetPeers, SetPort, SetPorts};
 
 /// All that a policy set can ask of an address. Addresses with the same signature are one class.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signature {
     /// The clauses that match.
     pub clauses: BTreeSet<ClauseId>,
@@ -27,7 +27,7 @@ pub(super) fn classes(
     owners: &BTreeMap<IpAddr, &Pod>,
     sets: &BTreeSet<Arc<PolicySet>>,
     clauses: &Clauses,
-) -> PrefixMap<Signature> {
+) -> PrefixMap<Arc<Signature>> {
     let asked: Vec<(ClauseId, &Clause)> =
         clauses_of(sets).into_iter().map(|id| (id, clauses.clause(id))).collect();
     let names = names_of(sets);
@@ -36,8 +36,8 @@ pub(super) fn classes(
         let signature = signature(cluster, *address, pod, &asked, &names);
         let net = IpNet::from(*address);
         // Most pods differ in nothing that anyone asks: those need no entry.
-        if classes.longest_match(net).unwrap_or(&Signature::default()) != &signature {
-            classes.insert(net, signature);
+        if classes.longest_match(net).map_or(&Signature::default(), |class| class) != &signature {
+            classes.insert(net, Arc::new(signature));
         }
     }
     classes
@@ -47,7 +47,7 @@ pub(super) fn classes(
 ///
 /// Every block and every exception becomes an entry. Nothing inside an entry that has no longer match is told apart,
 /// so its first address stands for all of them.
-fn blocks(asked: &[(ClauseId, &Clause)]) -> PrefixMap<Signature> {
+pub(super) fn blocks(asked: &[(ClauseId, &Clause)]) -> PrefixMap<Arc<Signature>> {
     let mut nets = BTreeSet::new();
     for (_, clause) in asked {
         if let Clause::Block(block) = clause {
@@ -64,7 +64,7 @@ fn blocks(asked: &[(ClauseId, &Clause)]) -> PrefixMap<Signature> {
                 _ => false,
             };
             let clauses = asked.iter().filter(inside).map(|(id, _)| *id).collect();
-            (net, Signature { clauses, named: BTreeMap::new() })
+            (net, Arc::new(Signature { clauses, named: BTreeMap::new() }))
         })
         .collect()
 }
@@ -82,19 +82,27 @@ fn signature(
         .filter(|(_, clause)| clause.matches_pod(pod, namespace.labels()) || clause.matches_address(address))
         .map(|(id, _)| *id)
         .collect();
-    let named = names
+    Signature { clauses, named: named(pod, names) }
+}
+
+/// What a pod calls its ports, of the names that are asked for.
+pub(super) fn named(
+    pod: &Pod,
+    names: &BTreeSet<(Protocol, PortName)>,
+) -> BTreeMap<(Protocol, PortName), BTreeSet<u16>> {
+    names
         .iter()
         .map(|(protocol, name)| {
             let numbers: BTreeSet<u16> = pod.named_ports(*protocol, name).map(u16::from).collect();
             ((*protocol, name.clone()), numbers)
         })
         .filter(|(_, numbers)| !numbers.is_empty())
-        .collect();
-    Signature { clauses, named }
+        .collect()
 }
 
-fn clauses_of(sets: &BTreeSet<Arc<PolicySet>>) -> BTreeSet<ClauseId> {
-    let rules = sets.iter().flat_map(|set| &set.rules);
+/// The clauses that some sets ask.
+pub(super) fn clauses_of<'s>(sets: impl IntoIterator<Item = &'s Arc<PolicySet>>) -> BTreeSet<ClauseId> {
+    let rules = sets.into_iter().flat_map(|set| &set.rules);
     rules
         .filter_map(|rule| match &rule.peers {
             SetPeers::All => None,
@@ -105,8 +113,11 @@ fn clauses_of(sets: &BTreeSet<Arc<PolicySet>>) -> BTreeSet<ClauseId> {
         .collect()
 }
 
-fn names_of(sets: &BTreeSet<Arc<PolicySet>>) -> BTreeSet<(Protocol, PortName)> {
-    let rules = sets.iter().flat_map(|set| &set.rules);
+/// The names of ports that some sets ask.
+pub(super) fn names_of<'s>(
+    sets: impl IntoIterator<Item = &'s Arc<PolicySet>>,
+) -> BTreeSet<(Protocol, PortName)> {
+    let rules = sets.into_iter().flat_map(|set| &set.rules);
     rules
         .filter_map(|rule| match &rule.ports {
             SetPorts::All => None,

@@ -1,6 +1,6 @@
 //! Peer clauses: what a rule can ask of an address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use netpol_policy::model::{IpBlock, LabelSelector, Labels, Peer, Pod, PodNamespaces};
@@ -34,7 +34,8 @@ pub struct ClauseId(u32);
 #[derive(Clone, Debug, Default)]
 pub struct Clauses {
     ids: BTreeMap<Clause, ClauseId>,
-    clauses: Vec<Clause>,
+    clauses: BTreeMap<ClauseId, Clause>,
+    next: u32,
 }
 
 impl Clause {
@@ -66,6 +67,25 @@ impl Clause {
         }
     }
 
+    /// Whether it matches any pods of a namespace, those with the right labels.
+    #[must_use]
+    pub fn can_match_in(&self, namespace: &str, labels: &Labels) -> bool {
+        match self {
+            Self::PodsOf { namespace: own, .. } => **own == *namespace,
+            Self::Pods { namespaces, .. } => namespaces.matches(labels),
+            Self::Block(_) => false,
+        }
+    }
+
+    /// Whether it matches pods with these labels, where it matches any.
+    #[must_use]
+    pub fn matches_labels(&self, labels: &Labels) -> bool {
+        match self {
+            Self::PodsOf { pods, .. } | Self::Pods { pods, .. } => pods.matches(labels),
+            Self::Block(_) => false,
+        }
+    }
+
     /// Whether it matches an address as such.
     #[must_use]
     pub fn matches_address(&self, address: IpAddr) -> bool {
@@ -79,10 +99,20 @@ impl Clauses {
         if let Some(id) = self.ids.get(&clause) {
             return *id;
         }
-        let id = ClauseId(u32::try_from(self.clauses.len()).expect("fewer than 2^32 clauses fit in memory"));
-        self.clauses.push(clause.clone());
+        let id = ClauseId(self.next);
+        self.next = self.next.checked_add(1).expect("fewer than 2^32 clauses in the life of a process");
+        self.clauses.insert(id, clause.clone());
         self.ids.insert(clause, id);
         id
+    }
+
+    /// Forgets all but these, once there are many others. A number never means something else afterwards.
+    pub fn retain(&mut self, used: &BTreeSet<ClauseId>) {
+        const FEW: usize = 64;
+        if self.clauses.len() > 2 * used.len() + FEW {
+            self.clauses.retain(|id, _| used.contains(id));
+            self.ids.retain(|_, id| used.contains(id));
+        }
     }
 
     /// The clause of a number.
@@ -91,6 +121,6 @@ impl Clauses {
     /// When the number came from another [`Clauses`].
     #[must_use]
     pub fn clause(&self, id: ClauseId) -> &Clause {
-        &self.clauses[id.0 as usize]
+        &self.clauses[&id]
     }
 }

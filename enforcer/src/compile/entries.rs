@@ -1,11 +1,13 @@
 //! What a policy set looks like as entries of the kernel's table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use netpol_enforcer_common::identity;
 use netpol_enforcer_common::policy::{PolicyPrefix, PortPrefix, port_prefixes};
 
 use super::classes::Signature;
+use super::clause::ClauseId;
 use super::set::{PolicySet, SetPeers, SetPort, SetPorts, SetRule};
 
 /// The number of a class.
@@ -59,13 +61,33 @@ impl Entry {
     }
 }
 
-/// The entries of a set, given the classes that have numbers.
-#[must_use]
-pub fn entries(set: &PolicySet, numbers: &BTreeMap<Identity, Signature>) -> BTreeSet<Entry> {
-    set.rules.iter().flat_map(|rule| rule_entries(rule, numbers)).collect()
+/// Classes that have numbers, found by what matches them.
+#[derive(Clone, Debug, Default)]
+pub struct Numbered {
+    classes: BTreeMap<Identity, Arc<Signature>>,
+    by_clause: HashMap<ClauseId, Vec<Identity>>,
 }
 
-fn rule_entries(rule: &SetRule, numbers: &BTreeMap<Identity, Signature>) -> Vec<Entry> {
+impl FromIterator<(Identity, Arc<Signature>)> for Numbered {
+    fn from_iter<I: IntoIterator<Item = (Identity, Arc<Signature>)>>(classes: I) -> Self {
+        let mut numbered = Self::default();
+        for (identity, signature) in classes {
+            for clause in &signature.clauses {
+                numbered.by_clause.entry(*clause).or_default().push(identity);
+            }
+            numbered.classes.insert(identity, signature);
+        }
+        numbered
+    }
+}
+
+/// The entries of a set for these classes, and those that are about everyone.
+#[must_use]
+pub fn entries(set: &PolicySet, numbered: &Numbered) -> BTreeSet<Entry> {
+    set.rules.iter().flat_map(|rule| rule_entries(rule, numbered)).collect()
+}
+
+fn rule_entries(rule: &SetRule, numbered: &Numbered) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut allow = |identity, signature: &Signature| {
         entries
@@ -73,17 +95,16 @@ fn rule_entries(rule: &SetRule, numbers: &BTreeMap<Identity, Signature>) -> Vec<
     };
     match &rule.peers {
         SetPeers::Only(clauses) => {
-            for (identity, signature) in numbers {
-                if !signature.clauses.is_disjoint(clauses) {
-                    allow(*identity, signature);
-                }
+            let matched = clauses.iter().filter_map(|clause| numbered.by_clause.get(clause)).flatten();
+            for identity in matched.copied().collect::<BTreeSet<_>>() {
+                allow(identity, &numbered.classes[&identity]);
             }
         }
         SetPeers::All => {
             allow(Identity::ANY, &Signature::default());
             // A named port means something else at each destination, so "everyone" is not enough for it.
             if has_names(&rule.ports) {
-                for (identity, signature) in numbers {
+                for (identity, signature) in numbered.classes.iter().filter(|(_, s)| !s.named.is_empty()) {
                     allow(*identity, signature);
                 }
             }

@@ -8,6 +8,7 @@
 mod classes;
 mod clause;
 mod entries;
+mod incremental;
 mod services;
 mod set;
 #[cfg(test)]
@@ -23,7 +24,8 @@ use crate::prefix_map::PrefixMap;
 
 pub use classes::Signature;
 pub use clause::{Clause, ClauseId, Clauses};
-pub use entries::{Entry, Identity, TrafficPrefix, entries};
+pub use entries::{Entry, Identity, Numbered, TrafficPrefix, entries};
+pub use incremental::Compiler;
 pub use services::ServiceAddress;
 pub use set::{PolicySet, SetPeers, SetPort, SetPorts, SetRule};
 
@@ -45,9 +47,9 @@ pub struct Desired {
     /// The node's pods that policies can concern.
     pub endpoints: BTreeMap<WorkloadName, Endpoint>,
     /// The class of each address or block of addresses; longest match, and no entry at all: the class of nothing.
-    pub classes: PrefixMap<Signature>,
+    pub classes: Arc<PrefixMap<Arc<Signature>>>,
     /// Where a packet to a Service is addressed before translation.
-    pub services: BTreeSet<ServiceAddress>,
+    pub services: Arc<BTreeSet<ServiceAddress>>,
 }
 
 /// A pod of this node.
@@ -83,7 +85,7 @@ impl Endpoint {
     }
 }
 
-/// Compiles a cluster for one node.
+/// Compiles a cluster for one node, from scratch. This says what [`Compiler`] must come to, change by change.
 ///
 /// `clauses` gives peer clauses their numbers; passing the same one again keeps them stable from one compile to the next.
 #[must_use]
@@ -93,14 +95,18 @@ pub fn compile(cluster: &Cluster, node: &LocalNode, clauses: &mut Clauses) -> De
     let endpoints: BTreeMap<WorkloadName, Endpoint> = local_pods(&owners, node)
         .into_iter()
         .map(|(pod, addresses)| {
-            let mut isolation = |direction| set::isolation(cluster, pod, direction, clauses, &mut sets);
+            let namespace = cluster.namespace(&pod.name.namespace);
+            let of_namespace =
+                || cluster.policies.iter().filter(|policy| policy.name.namespace == pod.name.namespace);
+            let mut isolation =
+                |direction| set::isolation(&namespace, of_namespace(), pod, direction, clauses, &mut sets);
             let (ingress, egress) = (isolation(Direction::Ingress), isolation(Direction::Egress));
             (pod.name.clone(), Endpoint { addresses, ingress, egress })
         })
         .collect();
     Desired {
-        classes: classes::classes(cluster, &owners, &sets, clauses),
-        services: services::services(cluster),
+        classes: Arc::new(classes::classes(cluster, &owners, &sets, clauses)),
+        services: Arc::new(services::services(&cluster.services)),
         endpoints,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use netpol_policy::model::{Cluster, Protocol, Service};
+use netpol_policy::model::{Protocol, Service};
 
 /// Where a packet to a Service is addressed before translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +19,7 @@ pub struct ServiceAddress {
 /// The addresses of all Services, whether or not they lead somewhere now: what nobody translates is decided as what it
 /// is addressed to, only later. Node ports need no entry: what a pod sends to its own node is always decided where it
 /// leaves.
-pub(super) fn services(cluster: &Cluster) -> BTreeSet<ServiceAddress> {
+pub(super) fn services<'s>(services: impl IntoIterator<Item = &'s Service>) -> BTreeSet<ServiceAddress> {
     let of_service = |service: &Service| -> Vec<ServiceAddress> {
         let addresses = service.cluster_addresses.iter().chain(&service.external_addresses);
         let at = |address: &IpAddr| {
@@ -32,5 +32,5 @@ pub(super) fn services(cluster: &Cluster) -> BTreeSet<ServiceAddress> {
         };
         addresses.flat_map(at).collect()
     };
-    cluster.services.iter().flat_map(of_service).collect()
+    services.into_iter().flat_map(of_service).collect()
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use netpol_policy::model::{Cluster, Direction, Peers, Pod, PortMatch, PortName, Ports, Protocol, Rule};
+use netpol_policy::model::{
+    Direction, Namespace, NetworkPolicy, Peers, Pod, PortMatch, PortName, Ports, Protocol, Rule,
+};
 
 use super::Isolation;
 use super::clause::{Clause, ClauseId, Clauses};
@@ -53,20 +55,23 @@ pub enum SetPort {
     Named(Protocol, PortName),
 }
 
-/// The isolation of a pod in a direction; `None` if nothing isolates it. Equal sets are shared through `sets`.
-pub(super) fn isolation(
-    cluster: &Cluster,
+/// The isolation of a pod in a direction by the policies of its namespace; `None` if nothing isolates it. Equal sets are
+/// shared through `sets`.
+pub(super) fn isolation<'p>(
+    namespace: &Namespace,
+    of_namespace: impl IntoIterator<Item = &'p NetworkPolicy>,
     pod: &Pod,
     direction: Direction,
     clauses: &mut Clauses,
     sets: &mut BTreeSet<Arc<PolicySet>>,
 ) -> Option<Isolation> {
-    let by_namespace = cluster.namespace(&pod.name.namespace).default_deny().isolates(direction);
+    let by_namespace = namespace.default_deny().isolates(direction);
     let mut policies = Vec::new();
     let mut set = PolicySet::default();
-    for policy in &cluster.policies {
-        let selects = policy.name.namespace == pod.name.namespace && policy.pod_selector.matches(&pod.labels);
-        if selects && let Some(rules) = policy.rules(direction) {
+    for policy in of_namespace {
+        if policy.pod_selector.matches(&pod.labels)
+            && let Some(rules) = policy.rules(direction)
+        {
             policies.push(policy.name.clone());
             let namespace = &policy.name.namespace;
             set.rules.extend(rules.iter().map(|rule| set_rule(rule, namespace, direction, pod, clauses)));

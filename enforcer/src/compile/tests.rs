@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use netpol_policy::evaluate::{Endpoint as Side, Evaluator, Flow};
@@ -10,8 +11,11 @@ use netpol_policy::model::*;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::{Clauses, Desired, Entry, Identity, LocalNode, Signature, TrafficPrefix, compile, entries};
+use super::{
+    Clauses, Compiler, Desired, Entry, Identity, LocalNode, Numbered, TrafficPrefix, compile, entries,
+};
 use crate::compile::Isolation;
+use crate::world::{Change, Object, World};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
@@ -50,6 +54,88 @@ proptest! {
                 prop_assert_eq!(&owner.name, name);
                 prop_assert_eq!(owner.node.as_deref(), Some("here"));
             }
+        }
+    }
+}
+
+/// A change of a world: one object, or everything.
+#[derive(Clone, Debug)]
+struct Step {
+    cluster: usize,
+    kind: u8,
+    object: usize,
+    how: u8,
+    node: usize,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    (0..3_usize, 0..6_u8, 0..20_usize, 0..8_u8, 0..3_usize)
+        .prop_map(|(cluster, kind, object, how, node)| Step { cluster, kind, object, how, node })
+}
+
+fn take(world: &mut World, step: &Step, clusters: &[Cluster]) {
+    let cluster = &clusters[step.cluster % clusters.len()];
+    if step.how == 0 {
+        world.become_cluster(cluster.clone());
+        return;
+    }
+    let named = |name: &str| ObjectName::new("", name);
+    let mut objects: Vec<(ObjectName, Object)> = match step.kind {
+        0 => cluster.namespaces.values().map(|n| (named(n.name()), Object::Namespace(n.clone()))).collect(),
+        1 => {
+            cluster.services.iter().map(|s| (s.name.clone(), Object::Service(Box::new(s.clone())))).collect()
+        }
+        2 | 3 => {
+            let name = |policy: &NetworkPolicy| policy.name.clone();
+            let policies = cluster.policies.iter();
+            policies.map(|p| (name(p), Object::NetworkPolicy(Box::new(p.clone())))).collect()
+        }
+        _ => {
+            let name = |pod: &Pod| ObjectName::new(pod.name.namespace.clone(), pod.name.name.clone());
+            cluster.pods.iter().map(|pod| (name(pod), Object::Pod(Box::new(pod.clone())))).collect()
+        }
+    };
+    if objects.is_empty() {
+        return;
+    }
+    let (name, object) = objects.swap_remove(step.object % objects.len());
+    world.apply(if step.how < 3 { Change::Gone(object.kind(), name) } else { Change::Put(name, object) });
+}
+
+/// Three states of one node: nothing known of its links, addresses behind them, and what a network plugin said.
+fn nodes(clusters: &[Cluster]) -> [LocalNode; 3] {
+    let node = LocalNode { name: "here".into(), ..LocalNode::default() };
+    let pods = || clusters.iter().flat_map(|cluster| &cluster.pods);
+    let addresses = pods().step_by(3).flat_map(|pod| pod.addresses.clone()).collect();
+    let attached = pods().step_by(4).map(|pod| (pod.name.clone(), pod.addresses.iter().copied().collect()));
+    [
+        node.clone(),
+        LocalNode { pod_addresses: addresses, ..node.clone() },
+        LocalNode { attached: attached.collect(), ..node },
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    /// Whatever happens in whatever order: what is compiled change by change is what is compiled from scratch.
+    #[test]
+    fn change_by_change_is_as_from_scratch(
+        clusters in prop::collection::vec(cluster(), 1..4),
+        steps in prop::collection::vec(step(), 1..25),
+        strict in any::<bool>(),
+    ) {
+        let mut world = if strict { World::with_all_namespaces() } else { World::default() };
+        let mut compiler = Compiler::default();
+        let nodes = nodes(&clusters);
+        for step in steps {
+            take(&mut world, &step, &clusters);
+            let (node, touched) = (&nodes[step.node], world.take_touched());
+            let before = compiler.desired().clone();
+            let changed = compiler.update(&world, &touched, node);
+            let expected = compile(&world.cluster(), node, &mut compiler.clauses().clone());
+            prop_assert_eq!(compiler.desired(), &expected, "{:?} {:?}", step, touched);
+            prop_assert_eq!(changed, before != expected);
         }
     }
 }
@@ -95,13 +181,13 @@ fn an_attached_address_belongs_to_whom_it_was_given() {
 /// The tables as the kernel has them.
 struct Tables {
     classes: BTreeMap<IpNet, Identity>,
-    numbers: BTreeMap<Identity, Signature>,
+    numbers: Numbered,
 }
 
 impl Tables {
     fn new(desired: &Desired) -> Self {
         let mut numbers = BTreeMap::new();
-        let mut by_signature = BTreeMap::from([(Signature::default(), Identity::ANY)]);
+        let mut by_signature = BTreeMap::from([(Arc::default(), Identity::ANY)]);
         let mut classes = BTreeMap::new();
         for (net, signature) in desired.classes.iter() {
             let next = Identity(u32::try_from(by_signature.len()).expect("few"));
@@ -111,7 +197,7 @@ impl Tables {
             }
             classes.insert(*net, identity);
         }
-        Self { classes, numbers }
+        Self { classes, numbers: numbers.into_iter().collect() }
     }
 
     /// What an endpoint's hook says; `None` if the near end is no endpoint of this node.

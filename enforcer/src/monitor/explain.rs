@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use netpol_enforcer_common::Address;
@@ -17,8 +18,9 @@ use crate::log;
 /// than the kernel took.
 #[derive(Debug, Default)]
 pub struct Explainer {
-    /// The version of the view that the rest is about.
+    /// The version of the view that the rest is about, and the objects.
     version: u64,
+    cluster: Option<Arc<Cluster>>,
     owners: HashMap<IpAddr, String>,
     said: HashMap<Key, (Vec<String>, Option<String>)>,
 }
@@ -41,8 +43,12 @@ impl Explainer {
     /// Names an event and has the evaluator say why.
     #[must_use]
     pub fn explain(&mut self, event: &Event, view: &View) -> Notice {
-        if self.version != view.version {
-            *self = Self { version: view.version, owners: owners(view), said: HashMap::new() };
+        let cluster = view.objects.recent();
+        if self.version != view.version
+            || self.cluster.as_ref().map(Arc::as_ptr) != cluster.as_ref().map(Arc::as_ptr)
+        {
+            let owners = cluster.as_deref().map_or_else(HashMap::new, owners);
+            *self = Self { version: view.version, cluster: cluster.clone(), owners, said: HashMap::new() };
         }
         let reason = Reason::from_number(event.reason);
         let direction = if event.direction == 0 { Direction::Ingress } else { Direction::Egress };
@@ -60,7 +66,7 @@ impl Explainer {
             isolated_by: Vec::new(),
             rule: None,
         };
-        let Some(cluster) = &view.cluster else { return notice };
+        let Some(cluster) = cluster else { return notice };
         let key = Key {
             generation: event.generation,
             addresses: [event.source, event.destination],
@@ -73,7 +79,7 @@ impl Explainer {
             (notice.isolated_by, notice.rule) = (isolated_by.clone(), rule.clone());
             return notice;
         }
-        judge(event, cluster, direction, reason, &mut notice);
+        judge(event, &cluster, direction, reason, &mut notice);
         if self.said.len() >= REMEMBERED {
             self.said.clear();
         }
@@ -101,9 +107,9 @@ pub(super) fn verdict(event: &Event) -> &'static str {
 }
 
 /// The same choice as [`Cluster::owner`], for all addresses at once.
-fn owners(view: &View) -> HashMap<IpAddr, String> {
+fn owners(cluster: &Cluster) -> HashMap<IpAddr, String> {
     let mut owners: HashMap<IpAddr, &Pod> = HashMap::new();
-    for pod in view.cluster.iter().flat_map(|cluster| &cluster.pods).filter(|pod| pod.is_subject()) {
+    for pod in cluster.pods.iter().filter(|pod| pod.is_subject()) {
         for address in &pod.addresses {
             let owner = owners.entry(*address).or_insert(pod);
             if pod.created.cmp(&owner.created).then_with(|| owner.name.cmp(&pod.name)).is_gt() {
@@ -215,7 +221,6 @@ fn wall_clock(monotonic: u64) -> SystemTime {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-    use std::sync::Arc;
 
     const OBJECTS: &str = "\
 {apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, labels: {app: web}}, status: {podIPs: [{ip: 10.0.0.2}]}}
@@ -236,7 +241,7 @@ spec:
         let cluster = netpol_policy::source::cluster([&manifest]);
         let db = cluster.pods.iter().find(|pod| &*pod.name.name == "db").expect("a pod").name.clone();
         let view = View {
-            cluster: Some(Arc::new(cluster)),
+            objects: cluster.into(),
             generations: BTreeMap::from([(7, db)]),
             links: BTreeMap::from([(4, "veth4".into())]),
             version: 1,

@@ -11,9 +11,8 @@ mod show;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use netpol_policy::model::{Cluster, WorkloadName};
+use netpol_policy::model::WorkloadName;
 use serde::{Deserialize, Serialize};
 
 pub use explain::Explainer;
@@ -22,6 +21,7 @@ pub use filter::{Filter, PortFilter, Who};
 pub use server::{Questions, serve};
 pub use show::{end, lost_text, text};
 
+use crate::objects::Objects;
 use crate::trace::Question;
 
 /// What it takes to name and explain an event.
@@ -34,7 +34,7 @@ pub struct View {
     /// The node's name.
     pub node: String,
     /// The objects that are enforced.
-    pub cluster: Option<Arc<Cluster>>,
+    pub objects: Objects,
     /// The pod of each endpoint's generation.
     pub generations: BTreeMap<u32, WorkloadName>,
     /// Interface names by index.

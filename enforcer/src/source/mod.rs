@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use netpol_policy::model::Cluster;
 
 pub use self::files::Files;
-pub use self::kube::Kube;
+pub use self::kube::{Kube, OwnPod};
 use crate::report::SourceReport;
 use crate::world::Change;
 

@@ -1,6 +1,6 @@
 //! Bringing the tables from what they hold to what they should hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use netpol_policy::model::WorkloadName;
 
 use super::numbers::Numbers;
 use super::{EndpointRecord, Gate, Gates, SetId, State, TableError, Tables, Target, TargetEndpoint};
-use crate::compile::{Entry, Identity, PolicySet, entries};
+use crate::compile::{Entry, Identity, Numbered, PolicySet, Signature, entries};
+use crate::prefix_map::PrefixMap;
 
 /// Writes targets into tables and remembers what they hold.
 pub struct Programmer<T> {
@@ -22,6 +23,10 @@ pub struct Programmer<T> {
     next_generation: u32,
     last_slot: u16,
     max_slot: u16,
+    /// Up to which number of classes each set has all its entries.
+    complete: BTreeMap<SetId, Identity>,
+    /// There may be more in the tables than the bank in use needs.
+    unclean: bool,
 }
 
 /// What came of a change.
@@ -40,7 +45,17 @@ impl<T: Tables> Programmer<T> {
     pub fn new(tables: T, state: State, next_generation: u32, max_slot: u16) -> Self {
         let numbers = Numbers::above(&state);
         let last_slot = state.slots.last_key_value().map_or(0, |(slot, _)| *slot);
-        Self { tables, state, numbers, pods: BTreeMap::new(), next_generation, last_slot, max_slot }
+        Self {
+            tables,
+            state,
+            numbers,
+            pods: BTreeMap::new(),
+            next_generation,
+            last_slot,
+            max_slot,
+            complete: BTreeMap::new(),
+            unclean: true,
+        }
     }
 
     /// What the tables hold.
@@ -66,28 +81,31 @@ impl<T: Tables> Programmer<T> {
     /// When the tables refuse for another reason than that they are full. What was enforced before still is.
     pub fn apply(&mut self, target: &Target) -> Result<Outcome, TableError> {
         let mut outcome = Outcome::default();
-        self.drop_unused(target)?;
+        if std::mem::replace(&mut self.unclean, true) {
+            self.drop_unused()?;
+        }
+        let wanted = self.number_classes(target);
         let failed = self.write_sets(target, &mut outcome)?;
-        let classes_fit = self.write_classes(target, &mut outcome)?;
+        let classes_fit = self.write_classes(&wanted, &mut outcome)?;
         self.write_addresses(target, &mut outcome)?;
         self.write_endpoints(target, &failed, classes_fit, &mut outcome)?;
         if outcome.changed {
             let epoch = next_epoch(self.state.epoch);
             self.tables.set_epoch(epoch)?;
             self.state.epoch = epoch;
+            // What is enforced is enforced; this is only room for the next change.
+            self.drop_unused()?;
         }
+        self.unclean = !outcome.problems.is_empty();
         Ok(outcome)
     }
 
-    /// Removes sets, and entries of sets, that the bank in use does not need and the target neither.
-    fn drop_unused(&mut self, target: &Target) -> Result<(), TableError> {
-        let mut sets = self.state.active_sets();
-        sets.extend(wanted_sets(target).iter().map(|set| self.numbers.set(set)));
+    /// Removes sets, and entries of sets, that the bank in use does not need.
+    fn drop_unused(&mut self) -> Result<(), TableError> {
+        let sets = self.state.active_sets();
         let active = &self.state.banks[self.state.active()].classes;
-        let mut identities: BTreeSet<Identity> = active.iter().map(|(_, identity)| *identity).collect();
-        identities.extend(target.classes.iter().map(|(_, signature)| self.numbers.class(signature)));
+        let mut identities: HashSet<Identity> = active.iter().map(|(_, identity)| *identity).collect();
         identities.insert(Identity::ANY);
-
         let unused: Vec<(SetId, Entry)> = self
             .state
             .sets
@@ -102,18 +120,39 @@ impl<T: Tables> Programmer<T> {
             }
         }
         self.state.sets.retain(|id, _| sets.contains(id));
+        self.complete.retain(|id, _| sets.contains(id));
         self.numbers.retain(&identities, &sets);
         Ok(())
     }
 
+    /// The target's classes by number, in order.
+    fn number_classes(&mut self, target: &Target) -> Vec<(IpNet, Identity)> {
+        // Most addresses share a few classes.
+        let mut known: HashMap<*const Signature, Identity> = HashMap::new();
+        let numbers = &mut self.numbers;
+        let number = |(net, signature): (&IpNet, &Arc<Signature>)| {
+            let known = known.entry(Arc::as_ptr(signature)).or_insert_with(|| numbers.class(signature));
+            (*net, *known)
+        };
+        target.classes.iter().map(number).collect()
+    }
+
     /// Writes the entries that the target's sets lack. Returns the sets that do not fit.
     fn write_sets(&mut self, target: &Target, outcome: &mut Outcome) -> Result<BTreeSet<SetId>, TableError> {
-        let signatures = self.numbers.signatures();
+        let next = self.numbers.next_class();
+        // A set that was complete before lacks entries for new classes only: numbers rise.
+        let mut classes: BTreeMap<Identity, Numbered> = BTreeMap::new();
         let mut failed = BTreeSet::new();
         for set in wanted_sets(target) {
             let id = self.numbers.set(&set);
+            let first = self.complete.get(&id).copied().unwrap_or(Identity::ANY);
+            if first == next && self.state.sets.contains_key(&id) {
+                continue;
+            }
+            let new = classes.entry(first).or_insert_with(|| self.numbers.classes_from(first));
             let present = self.state.sets.entry(id).or_default();
-            for entry in entries(&set, &signatures) {
+            let mut fits = true;
+            for entry in entries(&set, new) {
                 if present.contains(&entry) {
                     continue;
                 }
@@ -126,33 +165,54 @@ impl<T: Tables> Programmer<T> {
                             "the table {table} is full: pods under policy set {} are closed",
                             id.0
                         ));
-                        failed.insert(id);
+                        fits = false;
                         break;
                     }
                     Err(error) => return Err(error),
                 }
+            }
+            if fits {
+                self.complete.insert(id, next);
+            } else {
+                self.complete.remove(&id);
+                failed.insert(id);
             }
         }
         Ok(failed)
     }
 
     /// Brings the classes of the standby bank up to date. Returns whether they fit.
-    fn write_classes(&mut self, target: &Target, outcome: &mut Outcome) -> Result<bool, TableError> {
+    fn write_classes(
+        &mut self,
+        wanted: &[(IpNet, Identity)],
+        outcome: &mut Outcome,
+    ) -> Result<bool, TableError> {
         let (active, standby) = (self.state.active(), self.state.standby());
-        let wanted: BTreeMap<IpNet, Identity> =
-            target.classes.iter().map(|(net, signature)| (*net, self.numbers.class(signature))).collect();
-        outcome.changed |= !self.state.banks[active].classes.iter().eq(&wanted);
+        let same = |bank: &PrefixMap<Identity>| {
+            bank.len() == wanted.len()
+                && bank
+                    .iter()
+                    .zip(wanted)
+                    .all(|((net, has), (wants, identity))| net == wants && has == identity)
+        };
+        outcome.changed |= !same(&self.state.banks[active].classes);
         let bank_number = u32::try_from(standby).expect("0 or 1");
         let bank = &mut self.state.banks[standby];
-        let gone: Vec<IpNet> = bank.classes.nets().filter(|net| !wanted.contains_key(net)).collect();
-        for net in gone {
+        // Removals first, to make room.
+        for net in missing(bank.classes.nets(), wanted.iter().map(|(net, _)| *net)) {
             self.tables.remove_class(bank_number, net)?;
             bank.classes.remove(net);
         }
+        let mut there = bank.classes.iter().peekable();
+        let mut lacking = Vec::new();
         for (net, identity) in wanted {
-            if bank.classes.exact(net) == Some(&identity) {
-                continue;
+            // What is left is a part of what is wanted, in the same order.
+            match there.next_if(|(present, _)| *present == net) {
+                Some((_, present)) if present == identity => {}
+                _ => lacking.push((*net, *identity)),
             }
+        }
+        for (net, identity) in lacking {
             match self.tables.set_class(bank_number, net, identity) {
                 Ok(()) => bank.classes.insert(net, identity),
                 Err(TableError::Full(table)) => {
@@ -345,6 +405,17 @@ fn next_epoch(epoch: u32) -> u32 {
     let next = epoch.wrapping_add(1);
     let first = netpol_enforcer_common::FIRST_EPOCH;
     if next < first { first + (next & 1) } else { next }
+}
+
+/// Those of the first that are not among the second; both in order.
+fn missing(first: impl Iterator<Item = IpNet>, second: impl Iterator<Item = IpNet>) -> Vec<IpNet> {
+    let mut second = second.peekable();
+    first
+        .filter(|net| {
+            while second.next_if(|other| other < net).is_some() {}
+            second.next_if_eq(net).is_none()
+        })
+        .collect()
 }
 
 fn wanted_sets(target: &Target) -> BTreeSet<Arc<PolicySet>> {

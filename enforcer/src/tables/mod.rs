@@ -60,11 +60,11 @@ pub struct TargetEndpoint {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// The class of each address or block.
-    pub classes: PrefixMap<Signature>,
+    pub classes: Arc<PrefixMap<Arc<Signature>>>,
     /// Endpoints by interface index.
     pub endpoints: BTreeMap<u32, TargetEndpoint>,
     /// Addresses of Services.
-    pub services: BTreeSet<ServiceAddress>,
+    pub services: Arc<BTreeSet<ServiceAddress>>,
     /// The node's own addresses.
     pub node_addresses: BTreeSet<IpAddr>,
 }

@@ -3,16 +3,17 @@
 //! A class keeps its number, and a set its own, as long as either bank uses it; a number never means something else
 //! while the tables live. So a set can serve both banks, and entries for numbers that only one bank uses do no harm.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{SetId, State};
-use crate::compile::{Identity, PolicySet, Signature};
+use crate::compile::{Identity, Numbered, PolicySet, Signature};
 
 /// The numbers that this run of the agent gave.
 #[derive(Clone, Debug)]
 pub(super) struct Numbers {
-    classes: BTreeMap<Signature, Identity>,
+    classes: HashMap<Arc<Signature>, Identity>,
+    by_number: BTreeMap<Identity, Arc<Signature>>,
     sets: BTreeMap<Arc<PolicySet>, SetId>,
     next_class: u32,
     next_set: u32,
@@ -26,7 +27,8 @@ impl Numbers {
         let in_use = state.endpoints.values().flat_map(|endpoint| endpoint.gates.iter().copied());
         let sets = state.sets.keys().copied().chain(in_use.flat_map(super::Gates::sets)).map(|id| id.0);
         Self {
-            classes: BTreeMap::new(),
+            classes: HashMap::new(),
+            by_number: BTreeMap::new(),
             sets: BTreeMap::new(),
             next_class: classes.chain(entries).max().unwrap_or(0) + 1,
             next_set: sets.max().unwrap_or(0) + 1,
@@ -34,8 +36,8 @@ impl Numbers {
     }
 
     /// The number of a class.
-    pub(super) fn class(&mut self, signature: &Signature) -> Identity {
-        if *signature == Signature::default() {
+    pub(super) fn class(&mut self, signature: &Arc<Signature>) -> Identity {
+        if **signature == Signature::default() {
             return Identity::ANY;
         }
         if let Some(identity) = self.classes.get(signature) {
@@ -43,7 +45,8 @@ impl Numbers {
         }
         let identity = Identity(self.next_class);
         self.next_class += 1;
-        self.classes.insert(signature.clone(), identity);
+        self.classes.insert(Arc::clone(signature), identity);
+        self.by_number.insert(identity, Arc::clone(signature));
         identity
     }
 
@@ -58,14 +61,23 @@ impl Numbers {
         id
     }
 
-    /// The classes that have numbers.
-    pub(super) fn signatures(&self) -> BTreeMap<Identity, Signature> {
-        self.classes.iter().map(|(signature, identity)| (*identity, signature.clone())).collect()
+    /// The classes with numbers from this one on.
+    pub(super) fn classes_from(&self, first: Identity) -> Numbered {
+        self.by_number
+            .range(first..)
+            .map(|(identity, signature)| (*identity, Arc::clone(signature)))
+            .collect()
+    }
+
+    /// The number that the next new class gets.
+    pub(super) fn next_class(&self) -> Identity {
+        Identity(self.next_class)
     }
 
     /// Forgets what nobody uses any more.
-    pub(super) fn retain(&mut self, classes: &BTreeSet<Identity>, sets: &BTreeSet<SetId>) {
+    pub(super) fn retain(&mut self, classes: &HashSet<Identity>, sets: &BTreeSet<SetId>) {
         self.classes.retain(|_, identity| classes.contains(identity));
+        self.by_number.retain(|identity, _| classes.contains(identity));
         self.sets.retain(|_, id| sets.contains(id));
     }
 }

@@ -199,7 +199,7 @@ fn check(
                 let expected = isolation.is_none_or(|isolation| {
                     let number = Identity(1);
                     let class = desired.classes.longest_match(IpNet::from(*far)).cloned().unwrap_or_default();
-                    let numbers = BTreeMap::from([(number, class)]);
+                    let numbers = [(number, class)].into_iter().collect();
                     crate::compile::entries(&isolation.set, &numbers)
                         .iter()
                         .any(|entry| covers(entry, *traffic))
@@ -382,6 +382,9 @@ impl Tables for Model {
     fn set_epoch(&mut self, epoch: u32) -> Result<(), TableError> {
         self.unchanged();
         self.state.epoch = epoch;
+        // From here on nothing decides otherwise than in the new epoch.
+        self.links = self.state.endpoints.keys().copied().collect();
+        self.before = self.decisions();
         Ok(())
     }
 }

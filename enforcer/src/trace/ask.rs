@@ -74,11 +74,11 @@ fn failed(view: &View, error: String) -> Answer {
 }
 
 fn ask(question: &Question, view: &View, tracer: &mut Tracer) -> Result<Answer, String> {
-    let Some(cluster) = &view.cluster else {
+    let Some(cluster) = view.objects.cluster() else {
         return Err("the agent has not read any objects yet".into());
     };
-    let (routes, mut notes) = routes(cluster, question)?;
-    let evaluator = Evaluator::new(cluster);
+    let (routes, mut notes) = routes(&cluster, question)?;
+    let evaluator = Evaluator::new(&cluster);
     let mut paths = Vec::new();
     for route in routes {
         let path = path(&route, view, &evaluator, tracer, &mut notes).map_err(|error| error.to_string())?;

@@ -99,6 +99,8 @@ static LIMITS: &[Limit] = &[
 pub(super) enum Role {
     /// It enforces policies.
     Enforces(Agent),
+    /// It would, but says that it doesn't.
+    SaysNo(Agent),
     /// It connects pods and enforces nothing; the name of the network.
     ConnectsOnly(&'static str),
     /// It installs a CNI plugin that nothing is known about.
@@ -301,7 +303,7 @@ mod tests {
             "volumes": [{"name": "cni", "hostPath": {"path": "/etc/cni/net.d"}}],
         });
         match role(name, &spec) {
-            Some(Role::Enforces(agent)) => agent.to_string(),
+            Some(Role::Enforces(agent) | Role::SaysNo(agent)) => agent.to_string(),
             Some(Role::ConnectsOnly(network)) => format!("not: {network}"),
             Some(Role::UnknownNetwork) => "unknown".into(),
             None => "nothing".into(),

@@ -21,6 +21,8 @@ pub struct NodeFacts {
 pub enum Enforcement {
     /// At least this agent.
     By(Agent),
+    /// Nobody: this agent is there and says that it doesn't.
+    SaysNo(Agent),
     /// Nobody; the network that connects its pods, when that is known.
     Nobody(Option<&'static str>),
     /// Can't be told: it isn't ready, or runs something that isn't known, or the look was refused.
@@ -135,6 +137,13 @@ impl Sightings {
             && !k3s_without_policies
         {
             return Enforcement::By(Agent { kind: AgentKind::K3s, version });
+        }
+        let idle = roles.iter().find_map(|role| match role {
+            Role::SaysNo(agent) => Some(agent.clone()),
+            _ => None,
+        });
+        if let Some(agent) = idle {
+            return Enforcement::SaysNo(agent);
         }
         let unknown = roles.iter().any(|role| matches!(role, Role::UnknownNetwork))
             // Without pods, where an agent with affinities runs is a guess.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ClusterFacts;
 use super::admin::{self, AdminPolicy};
-use super::agent::role;
+use super::agent::{Role, role};
 use super::nodes::{self, DaemonSetEvidence, NodeEvidence, Sightings};
 use super::ranges::Ranges;
 
@@ -95,6 +95,10 @@ impl Evidence {
         if pod["status"]["phase"] == "Running"
             && let Some(role) = role(name, &pod["spec"])
         {
+            let role = match role {
+                Role::Enforces(agent) if says_no(pod) => Role::SaysNo(agent),
+                role => role,
+            };
             self.sightings.by_node.entry(node.into()).or_default().push(role);
         }
     }
@@ -110,4 +114,12 @@ impl Evidence {
             });
         }
     }
+}
+
+/// Whether an agent's pod says of itself that it doesn't enforce. netpol-enforcer does, before it has read any objects.
+fn says_no(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    conditions
+        .iter()
+        .any(|condition| condition["type"] == "netpol.dev/Enforcing" && condition["status"] == "False")
 }

@@ -59,19 +59,33 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     let Some(facts) = cx.index.facts().filter(|facts| facts.is_told_at(cx.file, out.document)) else {
         return;
     };
-    let bare = facts.nodes.iter().filter_map(|node| match node.enforcement {
-        Enforcement::Nobody(network) => Some((&*node.name, network)),
+    let bare = facts.nodes.iter().filter_map(|node| match &node.enforcement {
+        Enforcement::Nobody(network) => Some((&*node.name, *network, None)),
+        Enforcement::SaysNo(agent) => Some((&*node.name, None, Some(agent.to_string()))),
         _ => None,
     });
-    let (names, networks): (Vec<_>, Vec<_>) = bare.unzip();
+    let (mut names, mut networks, mut idle) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for (name, network, agent) in bare {
+        names.push(name);
+        networks.extend(network);
+        idle.extend(agent);
+    }
     if names.is_empty() {
         return;
     }
-    let networks: Vec<_> = networks.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
-    let because = match networks.as_slice() {
-        [] => "no agent that does runs there".to_owned(),
-        networks => format!("{} connects pods and enforces nothing", words::list(networks)),
-    };
+    let mut because = Vec::new();
+    if !networks.is_empty() {
+        let networks: Vec<_> = networks.into_iter().collect();
+        because.push(format!("{} connects pods and enforces nothing", words::list(&networks)));
+    }
+    if !idle.is_empty() {
+        let agents: Vec<_> = idle.into_iter().collect();
+        because.push(format!("{} is there and says that it enforces nothing yet", words::list(&agents)));
+    }
+    if because.is_empty() {
+        because.push("no agent that does runs there".to_owned());
+    }
+    let because = because.join(", and ");
     let nodes = nodes(&names);
     let message = if names.len() == facts.nodes.len() {
         format!("nothing enforces policies in this cluster, on {nodes}: {because}; every policy is ignored")
@@ -177,6 +191,16 @@ spec:
             "{name: a}",
             r#"{name: a, annotations: {k3s.io/node-args: '["server","--disable-network-policy"]'}}"#,
         );
+        let idle = host_pod("netpol-enforcer-x", "b", "agent", "example.com/netpol-enforcer:1.2.0").replace(
+            "phase: Running",
+            "phase: Running, conditions: [{type: netpol.dev/Enforcing, status: \"False\", reason: NoObjects}]",
+        );
+        let ready = idle
+            .replace("node: b", "node: a")
+            .replace("enforcer-x", "enforcer-y")
+            .replace("nodeName: b", "nodeName: a");
+        let ready = ready.replace("\"False\"", "\"True\"");
+        insta::assert_snapshot!(findings("NP701", &format!("{POLICY}{nodes}{ready}{idle}{web}")), @"3:18 error metadata.name: nothing enforces policies on node b: netpol-enforcer 1.2 is there and says that it enforces nothing yet; policies select 1 pod there, such as shop/Pod/web");
         insta::assert_snapshot!(findings("NP701", &format!("{POLICY}{k3s}{}", pod("web", "a", "web", "web"))), @"3:18 error metadata.name: nothing enforces policies in this cluster, on node a: no agent that does runs there; every policy is ignored");
     }
 

@@ -5,7 +5,7 @@ use crate::common::{file, plain};
 
 use super::InCluster;
 
-fn three_tier(test: &str) -> Option<InCluster> {
+pub(super) fn three_tier(test: &str) -> Option<InCluster> {
     let policy = file("three-tier", "db-test.yaml");
     let cluster =
         InCluster::new(test, plain(), &file("three-tier", "workloads.yaml"), &[("db-test.yaml", &policy)])?;

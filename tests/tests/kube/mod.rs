@@ -1,5 +1,7 @@
 //! Agents that read a real API server.
 
+mod away;
+mod churn;
 mod enforcement;
 mod pod_events;
 

@@ -7,6 +7,7 @@ mod contact;
 mod follow;
 mod item;
 mod kinds;
+mod publish;
 mod pulse;
 
 use std::hash::{BuildHasher, RandomState};
@@ -18,13 +19,17 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 
 use self::contact::Contact;
 use self::follow::follow;
 use self::kinds::{EndpointSlices, Namespaces, NetworkPolicies, Nodes, Pods, Services};
 use super::{Source, Update};
 use crate::pod_events::{self, Denial};
+use crate::standing::Standing;
 use crate::world::Change;
+
+pub use self::publish::OwnPod;
 
 /// The objects of a cluster, by its API.
 pub struct Kube {
@@ -33,6 +38,7 @@ pub struct Kube {
     server: String,
     node: String,
     denials: Option<Receiver<Denial>>,
+    says: Option<(OwnPod, watch::Receiver<Standing>)>,
 }
 
 impl Kube {
@@ -52,18 +58,23 @@ impl Kube {
             let _inside = runtime.enter();
             Client::try_from(config).context("no client for this cluster")?
         };
-        Ok(Self { runtime, client, server, node: node.to_owned(), denials: None })
+        Ok(Self { runtime, client, server, node: node.to_owned(), denials: None, says: None })
     }
 
     /// Writes events about pods, too.
     pub fn publish(&mut self, denials: Receiver<Denial>) {
         self.denials = Some(denials);
     }
+
+    /// Says in this pod's status how the agent stands.
+    pub fn say(&mut self, pod: OwnPod, standing: watch::Receiver<Standing>) {
+        self.says = Some((pod, standing));
+    }
 }
 
 impl Source for Kube {
     fn run(self: Box<Self>, mut tell: Box<dyn FnMut(Update) -> bool + Send>) {
-        let Self { runtime, client, server, node, denials } = *self;
+        let Self { runtime, client, server, node, denials, says } = *self;
         let contact = Arc::new(Contact::new(server));
         let (send, changes) = unbounded_channel();
         runtime.block_on(async {
@@ -80,6 +91,9 @@ impl Source for Kube {
             tokio::spawn(follow::<Services>(client.clone(), None, Arc::clone(&contact), send.clone()));
             tokio::spawn(follow::<EndpointSlices>(client.clone(), None, Arc::clone(&contact), send.clone()));
             tokio::spawn(follow::<NetworkPolicies>(client.clone(), None, Arc::clone(&contact), send));
+            if let Some((pod, standing)) = says {
+                tokio::spawn(publish::publish(client.clone(), pod, standing));
+            }
             tokio::spawn(pulse::keep(client, contact, reports));
             let mut gather = Gather { changes, first: Some(Vec::new()) };
             loop {

@@ -3,6 +3,7 @@
 //! `make bench` builds with optimisation and prints the figures of `docs/benchmarks.md`.
 
 mod corpus;
+mod enforcer;
 mod lint;
 mod memory;
 mod sample;
@@ -49,6 +50,25 @@ enum What {
         #[arg(long, default_value_t = 8)]
         seconds: u64,
     },
+    /// The agent of one node of a large cluster: how long until a change is enforced, memory, CPU. Needs root and an API
+    /// server.
+    Enforcer {
+        /// Number of pods on other nodes.
+        #[arg(long, default_value_t = 10_000)]
+        pods: usize,
+        /// Number of policies.
+        #[arg(long, default_value_t = 1000)]
+        policies: usize,
+        /// Number of pods on this node.
+        #[arg(long, default_value_t = 30)]
+        local: usize,
+        /// Changes of each sort.
+        #[arg(long, default_value_t = 100)]
+        runs: usize,
+        /// Seconds to look at the idle agent.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
     /// The server that sends the body back.
     #[command(hide = true)]
     Echo,
@@ -60,6 +80,9 @@ fn main() -> Result<()> {
             lint::Plan { netpol_lint: &netpol_lint, files, apps, runs }.run()
         }
         What::Webhook { pods, policies, seconds } => webhook::Plan { pods, policies, seconds }.run(),
+        What::Enforcer { pods, policies, local, runs, seconds } => {
+            enforcer::Plan { pods, policies, local, runs, seconds }.run()
+        }
         What::Echo => webhook::echo(),
     }
 }

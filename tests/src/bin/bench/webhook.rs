@@ -1,6 +1,6 @@
 //! The admission webhook beside a large cluster: what a review costs, next to a server that only sends the body back.
 
-mod cluster;
+pub(crate) mod cluster;
 mod echo;
 mod load;
 

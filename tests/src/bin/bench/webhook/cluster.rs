@@ -18,7 +18,7 @@ pub(crate) struct Cluster {
     pub(crate) policies: usize,
 }
 
-const NAMESPACES: usize = 100;
+pub(crate) const NAMESPACES: usize = 100;
 
 /// Requests at once while it is filled.
 const WRITERS: usize = 16;
@@ -98,21 +98,29 @@ impl Cluster {
 }
 
 async fn write(client: &Client, number: usize, pods: usize) -> Result<()> {
-    let parameters = PostParams::default();
     if let Some(number) = number.checked_sub(pods) {
-        let object = policy(&format!("policy-{number}"), number, pods);
-        let api = Api::<NetworkPolicy>::namespaced(client.clone(), &namespace(number));
-        api.create(&parameters, &serde_json::from_value(object)?).await?;
-    } else {
-        let app = app(number / NAMESPACES);
-        let object = json!({
-            "metadata": {"name": format!("{app}-5d4f8c7b9-{number}"), "labels": {"app": app, "tier": "back", "pod-template-hash": "5d4f8c7b9"}},
-            "spec": {"containers": [{"name": "main", "image": "example.com/app", "ports": [{"name": "http", "containerPort": 8080}]}]},
-        });
-        let api = Api::<Pod>::namespaced(client.clone(), &namespace(number));
-        api.create(&parameters, &serde_json::from_value(object)?).await?;
+        return write_policy(client, number).await;
     }
+    let api = Api::<Pod>::namespaced(client.clone(), &namespace(number));
+    api.create(&PostParams::default(), &serde_json::from_value(pod(number))?).await?;
     Ok(())
+}
+
+/// Writes the policy of this number.
+pub(crate) async fn write_policy(client: &Client, number: usize) -> Result<()> {
+    let object = policy(&format!("policy-{number}"), number, 0);
+    let api = Api::<NetworkPolicy>::namespaced(client.clone(), &namespace(number));
+    api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+    Ok(())
+}
+
+/// The pod of this number.
+pub(crate) fn pod(number: usize) -> Value {
+    let app = app(number / NAMESPACES);
+    json!({
+        "metadata": {"name": format!("{app}-5d4f8c7b9-{number}"), "labels": {"app": app, "tier": "back", "pod-template-hash": "5d4f8c7b9"}},
+        "spec": {"containers": [{"name": "main", "image": "example.com/app", "ports": [{"name": "http", "containerPort": 8080}]}]},
+    })
 }
 
 /// Ten applications in each namespace, with as many pods each.
