@@ -30,11 +30,6 @@ impl Kubectl {
         self.with_input(arguments, "")
     }
 
-    /// Runs it and takes no notice of how it ends.
-    pub(crate) fn quietly(&self, arguments: &[&str]) {
-        let _ = self.run(arguments);
-    }
-
     /// Runs it with something on its standard input.
     pub(crate) fn with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut command = self.command(arguments);

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
+use netpol_tests::scenario::Scenario;
 
 use crate::kubectl::Kubectl;
 use crate::nodes::Nodes;
@@ -93,7 +94,15 @@ fn run(cli: &Cli) -> Result<()> {
     let mut world = World::new(&kubectl, nodes, outside, cli.image.clone());
     let result = all(cli, &mut world);
     world.remove();
-    if !cli.keep && !cli.installed { result.and_then(|()| remove(cli, &kubectl)) } else { result }
+    result?;
+    if !cli.keep && !cli.installed {
+        remove(cli, &kubectl)?;
+        for scenario in chosen(cli)?.iter().filter(|scenario| !scenario.expected.agent) {
+            world.check(scenario)?;
+        }
+        world.remove();
+    }
+    Ok(())
 }
 
 /// Takes the enforcer off every node, and deletes what was installed. After a failure everything stays to be looked at.
@@ -113,12 +122,8 @@ const DAEMON_SET: &str = "daemonset/netpol-enforcer";
 const REMOVE: &str = "manifests/overlays/remove-enforcer";
 
 fn all(cli: &Cli, world: &mut World<'_>) -> Result<()> {
-    let wanted = |name: &str| cli.scenarios.is_empty() || cli.scenarios.iter().any(|wanted| wanted == name);
-    let scenarios = netpol_tests::scenario::all()?;
-    let scenarios = scenarios.into_iter().filter(|scenario| wanted(&scenario.name)).collect::<Vec<_>>();
-    ensure!(!scenarios.is_empty(), "there is no scenario of that name");
     let (with, without): (Vec<_>, Vec<_>) =
-        scenarios.into_iter().partition(|scenario| scenario.expected.agent);
+        chosen(cli)?.into_iter().partition(|scenario| scenario.expected.agent);
     let mut flows = 0;
     if !cli.installed {
         for scenario in &without {
@@ -135,6 +140,14 @@ fn all(cli: &Cli, world: &mut World<'_>) -> Result<()> {
     }
     println!("{flows} flows of {} scenarios: all as expected", with.len() + without.len());
     Ok(())
+}
+
+fn chosen(cli: &Cli) -> Result<Vec<Scenario>> {
+    let wanted = |name: &str| cli.scenarios.is_empty() || cli.scenarios.iter().any(|wanted| wanted == name);
+    let mut scenarios = netpol_tests::scenario::all()?;
+    scenarios.retain(|scenario| wanted(&scenario.name));
+    ensure!(!scenarios.is_empty(), "there is no scenario of that name");
+    Ok(scenarios)
 }
 
 fn install(cli: &Cli, kubectl: &Kubectl) -> Result<()> {
