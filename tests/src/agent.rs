@@ -3,13 +3,14 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
+use rustix::thread::{CapabilitySet, capability_is_in_bounding_set, remove_capability_from_bounding_set};
 use serde::Deserialize;
 
 use crate::cluster::running::RunningCluster;
@@ -81,6 +82,7 @@ impl Agent {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
+        with_the_rights_of_the_daemon_set(&mut command);
         let process =
             Process::spawn(command, node.namespace.enterer()).context("starting netpol-enforcer")?;
         Ok(Self { log, process, node: index, state })
@@ -153,6 +155,21 @@ impl Agent {
 
     fn wait(&self, patience: Duration) -> Result<ExitStatus> {
         self.process.wait(patience).context("the agent goes on running")
+    }
+}
+
+/// Takes all capabilities from a program that the manifests don't give it.
+#[allow(unsafe_code)]
+fn with_the_rights_of_the_daemon_set(command: &mut Command) {
+    let kept = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
+    // SAFETY: between fork and exec only system calls are made; they neither allocate nor take a lock.
+    unsafe {
+        command.pre_exec(move || {
+            // A kernel knows all up to some number.
+            let known = |one: &CapabilitySet| capability_is_in_bounding_set(*one).unwrap_or(false);
+            let others = CapabilitySet::all().difference(kept).iter();
+            Ok(others.filter(known).try_for_each(remove_capability_from_bounding_set)?)
+        });
     }
 }
 

@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::hook::{Direction, Hook};
 use super::load::{LoadError, Loaded};
 use super::pins::{Pins, PinsError};
+use super::raw;
 
 /// The hooks that have a program of this run.
 pub struct Hooks {
@@ -35,7 +36,7 @@ pub enum Attached {
 #[derive(Debug, Error)]
 pub enum HookError {
     /// The kernel refused to attach.
-    #[error("attaching the program {program} at {hook} of {name}: {source}{hint}", hint = hint(.source))]
+    #[error("attaching the program {program} at {hook} of {name}: {}{}", reasons(.source), hint(.source))]
     Attach {
         /// The program.
         program: &'static str,
@@ -96,7 +97,7 @@ impl Hooks {
         program: &'static str,
     ) -> Result<Attached, HookError> {
         if self.attached.get(&hook) == Some(&program)
-            && (!self.verify || runs_at(loaded.program(program)?, hook, name))
+            && (!self.verify || runs_at(loaded.program(program)?, hook))
         {
             return Ok(Attached::Before);
         }
@@ -106,7 +107,7 @@ impl Hooks {
                 Ok(id) => {
                     // Only our handle goes; the pin keeps the link.
                     drop(classifier.take_link(id));
-                    if runs_at(classifier, hook, name) {
+                    if runs_at(classifier, hook) {
                         Attached::Replaced
                     } else {
                         self.pins.remove_link(hook)?;
@@ -188,13 +189,13 @@ pub fn program_for(pod: bool, direction: Direction, ethernet: bool) -> &'static 
     }
 }
 
-/// Whether the kernel runs the program there: someone may have detached it.
-fn runs_at(classifier: &SchedClassifier, hook: Hook, name: &str) -> bool {
-    let ours = classifier.info().map(|info| info.id());
-    let there = SchedClassifier::query_tcx(name, attach_type(hook));
-    match (ours, there) {
-        (Ok(ours), Ok((_, programs))) => programs.iter().any(|program| program.id() == ours),
-        _ => false,
+/// Whether the kernel runs the program there: someone may have detached it. Where it won't say, the program is not taken for gone: to
+/// attach it anew would leave the hook without one for a moment.
+fn runs_at(classifier: &SchedClassifier, hook: Hook) -> bool {
+    match (classifier.info().map(|info| info.id()), raw::programs_at(hook)) {
+        (Ok(ours), Ok(there)) => there.contains(&ours),
+        (_, Err(error)) => error.raw_os_error() != Some(libc::ENODEV),
+        (Err(_), Ok(_)) => true,
     }
 }
 
@@ -203,6 +204,17 @@ fn attach_type(hook: Hook) -> TcAttachType {
         Direction::Ingress => TcAttachType::Ingress,
         Direction::Egress => TcAttachType::Egress,
     }
+}
+
+/// An error with all that lies behind it: the first alone only says which call failed.
+fn reasons(error: &ProgramError) -> String {
+    let mut text = error.to_string();
+    let mut behind = std::error::Error::source(error);
+    while let Some(reason) = behind {
+        text = format!("{text}: {reason}");
+        behind = reason.source();
+    }
+    text
 }
 
 fn hint(error: &ProgramError) -> &'static str {

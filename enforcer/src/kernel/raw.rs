@@ -1,4 +1,4 @@
-//! Maps whose keys and values have sizes that are only known when they are opened.
+//! What the library has no call for, or only one that asks for more rights than the agent has.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -6,7 +6,61 @@ use std::path::Path;
 
 use aya::maps::{MapData, MapInfo};
 
-/// A pinned map, as bytes.
+use super::hook::{Direction, Hook};
+
+/// The programs that TCX runs at a hook, by their numbers, in their order.
+///
+/// The library's own query opens every one of them, for which the kernel wants `CAP_SYS_ADMIN`.
+pub(super) fn programs_at(hook: Hook) -> io::Result<Vec<u32>> {
+    #[repr(C)]
+    struct Attributes {
+        link: u32,
+        attach_type: u32,
+        query_flags: u32,
+        attach_flags: u32,
+        programs: u64,
+        count: u32,
+        reserved: u32,
+        program_flags: u64,
+        links: u64,
+        link_flags: u64,
+        revision: u64,
+    }
+    let mut programs = vec![0u32; MOST_AT_A_HOOK];
+    let mut attributes = Attributes {
+        link: hook.link,
+        attach_type: match hook.direction {
+            Direction::Ingress => BPF_TCX_INGRESS,
+            Direction::Egress => BPF_TCX_EGRESS,
+        },
+        query_flags: 0,
+        attach_flags: 0,
+        programs: programs.as_mut_ptr() as u64,
+        count: MOST_AT_A_HOOK as u32,
+        reserved: 0,
+        program_flags: 0,
+        links: 0,
+        link_flags: 0,
+        revision: 0,
+    };
+    // SAFETY: `programs` has room for as many numbers as `count` says; the other pointers are 0, which leaves them out.
+    #[allow(unsafe_code)]
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut attributes, size_of::<Attributes>()) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    programs.truncate(attributes.count as usize);
+    Ok(programs)
+}
+
+const BPF_PROG_QUERY: libc::c_long = 16;
+const BPF_TCX_INGRESS: u32 = 46;
+const BPF_TCX_EGRESS: u32 = 47;
+/// The kernel takes no more.
+const MOST_AT_A_HOOK: usize = 64;
+
+/// A pinned map, as bytes: keys and values have sizes that are only known when it is opened.
 pub(super) struct RawMap {
     data: MapData,
     key_size: usize,

@@ -57,6 +57,42 @@ fn a_killed_agent_leaves_enforcement_in_place_and_the_next_one_takes_over() {
     all_alive(&mut kept);
 }
 
+/// Somebody detaches a program: it is attached again, and no other one is touched for it.
+#[test]
+fn a_program_that_is_detached_comes_back_and_the_others_stay() {
+    if skip("a detached program") {
+        return;
+    }
+    let enforced = three_tier();
+    let agent = &enforced.agents[0];
+    let attached = || fs::read_to_string(&agent.log).unwrap().matches("program attached").count();
+    let before = attached();
+    assert!(before > 6, "both hooks of three pods, and the uplinks: {before}");
+    let node = &enforced.running.lab.nodes[0].namespace;
+    let detach = |hook: &str| {
+        let link = node.run(|| -> std::io::Result<_> {
+            let layout = fs::read_dir("/sys/fs/bpf/netpol")?.find_map(|entry| {
+                let links = entry.ok()?.path().join("links");
+                links.is_dir().then_some(links)
+            });
+            let links = fs::read_dir(layout.expect("a layout"))?.map(|entry| entry.map(|entry| entry.path()));
+            let links = links.collect::<std::io::Result<Vec<_>>>()?;
+            let link = links.into_iter().find(|path| path.to_string_lossy().ends_with(hook)).expect("a link");
+            // Nobody else holds it.
+            fs::remove_file(&link)?;
+            Ok(link)
+        });
+        link.unwrap()
+    };
+    for (round, hook) in ["-egress", "-ingress", "-egress"].into_iter().enumerate() {
+        let link = detach(hook);
+        eventually(&format!("{} is back", link.display()), CONVERGENCE, || node.run(|| link.exists()));
+        eventually("it is told", CONVERGENCE, || attached() > before + round);
+        assert_eq!(attached(), before + round + 1, "{}", agent.last_words());
+    }
+    enforced.expect(&["backend -> db:3306, service db:3306"], &["frontend -> db:3306, service db:3306"]);
+}
+
 #[test]
 fn a_stopped_agent_leaves_enforcement_in_place() {
     if skip("an orderly stop") {

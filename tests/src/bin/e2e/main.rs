@@ -65,9 +65,12 @@ enum Helper {
     /// Answers on the addresses of the hosts outside.
     #[command(hide = true)]
     Serve,
-    /// Connects once: exit code 0 if there was an answer.
+    /// Connects once, and says so if there was an answer.
     #[command(hide = true)]
     Connect(outside::Connect),
+    /// Pings once: as `connect`.
+    #[command(hide = true)]
+    Ping(outside::Ping),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
     let result = match &cli.helper {
         Some(Helper::Serve) => outside::serve(),
         Some(Helper::Connect(connect)) => outside::connect(connect),
+        Some(Helper::Ping(ping)) => outside::ping(ping),
         None => run(&cli),
     };
     match result {

@@ -1,16 +1,16 @@
 //! The objects of a scenario as a cluster takes them.
 
+use std::collections::BTreeMap;
+
 use netpol_tests::cluster::{Cluster, PodObject, ServiceObject, TargetPort};
 use netpol_tests::probe::server::Transport;
 use serde_json::{Value, json};
 
-use crate::nodes::Nodes;
-
 /// What every object that is made here carries.
 pub(crate) const LABEL: &str = "netpol-e2e";
 
-/// All objects but policies. Every pod serves the ports that it declares.
-pub(crate) fn of(cluster: &Cluster, nodes: &Nodes, image: &str) -> Vec<Value> {
+/// All objects but policies, the pods on these nodes. Every pod serves the ports that it declares.
+pub(crate) fn of(cluster: &Cluster, placed: &BTreeMap<String, String>, image: &str) -> Vec<Value> {
     let mut objects = Vec::new();
     for (name, labels) in cluster.namespaces.iter().filter(|(name, _)| *name != "default") {
         let mut labels = labels.clone();
@@ -19,9 +19,7 @@ pub(crate) fn of(cluster: &Cluster, nodes: &Nodes, image: &str) -> Vec<Value> {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}),
         );
     }
-    for (turn, pod) in cluster.pods.values().enumerate() {
-        objects.push(self::pod(pod, &nodes.place(pod.node.as_deref(), turn).name, image));
-    }
+    objects.extend(cluster.pods.iter().map(|(key, object)| pod(object, &placed[key], image)));
     objects.extend(cluster.services.values().map(service));
     objects
 }

@@ -6,10 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use netpol_tests::lab::address::{self, Family};
+use netpol_tests::lab::netns::NetNs;
 use netpol_tests::lab::{OUTSIDE_ADDRESSES, OUTSIDE_PORT};
+use netpol_tests::probe::{self, Probe, Target};
 use socket2::{Domain, Socket, Type};
 
 /// A host outside, with a server that runs there.
@@ -32,26 +34,20 @@ impl Outside {
         Ok(Self { words, server })
     }
 
-    /// Tries to connect; whether there was an answer.
-    pub(crate) fn connects(&self, from: IpAddr, to: SocketAddr, patience: Duration) -> Result<bool> {
+    /// Tries to reach something; whether there was an answer.
+    pub(crate) fn reaches(&self, from: IpAddr, to: Target, patience: Duration) -> Result<bool> {
         let patience = patience.as_millis().to_string();
-        let arguments = ["connect", &from.to_string(), &to.to_string(), &patience].map(str::to_owned);
-        let arguments = arguments.each_ref().map(String::as_str);
-        Ok(start(&self.words, &arguments)?.wait()?.success())
-    }
-
-    /// Pings; whether there was an answer.
-    pub(crate) fn pings(&self, from: IpAddr, to: IpAddr, patience: Duration) -> Result<bool> {
-        let seconds = patience.as_secs().max(1).to_string();
-        let (from, to) = (from.to_string(), to.to_string());
-        let words = &self.words[..self.words.len() - 1];
-        let arguments = ["ping", "-c1", "-W", &seconds, "-I", &from, &to];
-        let mut all = words.iter().map(String::as_str).chain(arguments);
-        let mut command = Command::new(all.next().context("no command")?);
-        let command = command.args(all).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(command.status().context("running ping outside")?.success())
+        let (what, to) = match to {
+            Target::Port(to, port) => ("connect", SocketAddr::new(to, port.number).to_string()),
+            Target::Echo(to) => ("ping", to.to_string()),
+        };
+        let said = start(&self.words, &[what, &from.to_string(), &to, &patience])?.wait_with_output()?;
+        Ok(said.status.success() && said.stdout == ANSWERED)
     }
 }
+
+/// What a helper writes when there was an answer.
+const ANSWERED: &[u8] = b"answered\n";
 
 impl Drop for Outside {
     fn drop(&mut self) {
@@ -101,12 +97,33 @@ pub(crate) struct Connect {
     milliseconds: u64,
 }
 
+/// `ping`.
+#[derive(Debug, Args)]
+pub(crate) struct Ping {
+    from: IpAddr,
+    to: IpAddr,
+    milliseconds: u64,
+}
+
 /// Connects from one of this host's addresses.
 pub(crate) fn connect(connect: &Connect) -> Result<()> {
     let socket = Socket::new(Domain::for_address(connect.to), Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(connect.from, 0).into())?;
     let patience = Duration::from_millis(connect.milliseconds);
-    let result = socket.connect_timeout(&connect.to.into(), patience);
-    ensure!(result.is_ok(), "{} does not answer", connect.to);
+    say(socket.connect_timeout(&connect.to.into(), patience).is_ok())
+}
+
+/// Pings from one of this host's addresses.
+pub(crate) fn ping(ping: &Ping) -> Result<()> {
+    let here = NetNs::open("outside", "/proc/self/ns/net")?;
+    let patience = Duration::from_millis(ping.milliseconds);
+    let probe = Probe { source: Some(ping.from), ..Probe::new(&here, Target::Echo(ping.to), patience) };
+    say(probe::run(&[probe])[0].arrived())
+}
+
+fn say(answered: bool) -> Result<()> {
+    if answered {
+        std::io::stdout().write_all(ANSWERED)?;
+    }
     Ok(())
 }

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use netpol_tests::probe::server::{Port, Transport};
+use netpol_tests::probe::Target;
+use netpol_tests::probe::server::Port;
 use netpol_tests::scenario::flow::{Destination, Flow, Source};
 use serde_json::Value;
 
@@ -45,12 +46,6 @@ enum Origin {
     Pod { namespace: String, name: String },
     /// On a host outside.
     Outside(u8),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Target {
-    Port(SocketAddr, Transport),
-    Echo(IpAddr),
 }
 
 impl Places {
@@ -138,18 +133,16 @@ fn resolve(flow: &Flow, places: &Places, nodes: &Nodes) -> Result<(Origin, Targe
             (Origin::Pod { namespace: "default".into(), name: host_pod_name(&node.name) }, node)
         }
     };
-    let at =
-        |address: IpAddr, port: Port| Target::Port(SocketAddr::new(address, port.number), port.transport);
     let target = match &flow.destination {
-        Destination::Pod(key, port) => at(pod(key)?.0, *port),
+        Destination::Pod(key, port) => Target::Port(pod(key)?.0, *port),
         Destination::Ping(key) => Target::Echo(pod(key)?.0),
         Destination::Service(key, port) => {
             let address = places.services.get(key).with_context(|| format!("there is no Service {key}"))?;
-            at(*address, *port)
+            Target::Port(*address, *port)
         }
-        Destination::NodePort(port) => at(own_node.address, *port),
+        Destination::NodePort(port) => Target::Port(own_node.address, *port),
         Destination::Outside(number) => {
-            at(outside::address(*number), Port::tcp(netpol_tests::lab::OUTSIDE_PORT))
+            Target::Port(outside::address(*number), Port::tcp(netpol_tests::lab::OUTSIDE_PORT))
         }
         Destination::PingOutside(number) => Target::Echo(outside::address(*number)),
     };
@@ -157,8 +150,9 @@ fn resolve(flow: &Flow, places: &Places, nodes: &Nodes) -> Result<(Origin, Targe
 }
 
 /// The command line that tries it within a pod.
-pub(crate) fn connect_command(to: SocketAddr, transport: Transport, patience: Duration) -> String {
-    format!("/agnhost connect {to} --protocol={transport} --timeout={}ms", patience.as_millis())
+pub(crate) fn connect_command(to: IpAddr, port: Port, patience: Duration) -> String {
+    let to = SocketAddr::new(to, port.number);
+    format!("/agnhost connect {to} --protocol={} --timeout={}ms", port.transport, patience.as_millis())
 }
 
 fn in_pod(
@@ -170,7 +164,7 @@ fn in_pod(
     let mut script = String::new();
     for (index, target) in probes {
         let command = match target {
-            Target::Port(to, transport) => connect_command(*to, *transport, PATIENCE),
+            Target::Port(to, port) => connect_command(*to, *port, PATIENCE),
             Target::Echo(to) => format!("ping -c1 -W{} {to} >/dev/null", PATIENCE.as_secs()),
         };
         // One line each, whole: they run side by side.
@@ -205,11 +199,8 @@ fn from_outside(
     thread::scope(|scope| {
         let attempts = probes.iter().map(|(index, target)| {
             scope.spawn(move || {
-                let connected = match target {
-                    Target::Port(to, _) => outside.connects(from, *to, PATIENCE)?,
-                    Target::Echo(to) => outside.pings(from, *to, PATIENCE)?,
-                };
-                Ok((*index, if connected { Outcome::Connected } else { Outcome::Silence }))
+                let answered = outside.reaches(from, *target, PATIENCE)?;
+                Ok((*index, if answered { Outcome::Connected } else { Outcome::Silence }))
             })
         });
         let attempts = attempts.collect::<Vec<_>>().into_iter();

@@ -1,6 +1,6 @@
 //! Scenarios, stage by stage, on the cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -27,7 +27,9 @@ pub(crate) struct World<'k> {
     outside: Option<Outside>,
     image: String,
     /// What was applied, by kind, namespace and name.
-    present: BTreeMap<[String; 3], ()>,
+    present: BTreeSet<[String; 3]>,
+    /// The nodes of a scenario's pods, by `namespace/name`: a pod stays where it is when others come.
+    placed: BTreeMap<String, String>,
 }
 
 /// Fails where the scenarios' names are taken.
@@ -51,12 +53,13 @@ pub(crate) fn refuse_a_cluster_in_use(kubectl: &Kubectl) -> Result<()> {
 
 impl<'k> World<'k> {
     pub(crate) fn new(kubectl: &'k Kubectl, nodes: Nodes, outside: Option<Outside>, image: String) -> Self {
-        Self { kubectl, nodes, outside, image, present: BTreeMap::new() }
+        Self { kubectl, nodes, outside, image, present: BTreeSet::new(), placed: BTreeMap::new() }
     }
 
     /// Runs all stages; how many flows were checked.
     pub(crate) fn check(&mut self, scenario: &Scenario) -> Result<usize> {
         let mut checked = 0;
+        self.remove();
         for stage in &scenario.expected.stages {
             let what = format!("{}, {}", scenario.name, stage.name);
             let start = Instant::now();
@@ -73,11 +76,19 @@ impl<'k> World<'k> {
     /// Makes the cluster what a stage says; its flows.
     pub(crate) fn stage(&mut self, scenario: &Scenario, stage: &Stage) -> Result<Vec<(Flow, Verdict)>> {
         let cluster = scenario.cluster(stage)?;
-        let mut objects = objects::of(&cluster, &self.nodes, &self.image);
+        for (key, pod) in &cluster.pods {
+            if !self.placed.contains_key(key) {
+                let node = self.nodes.place(pod.node.as_deref(), self.placed.len()).name.clone();
+                self.placed.insert(key.clone(), node);
+            }
+        }
+        let mut objects = objects::of(&cluster, &self.placed, &self.image);
         let flows = scenario.flows(stage, &cluster)?;
         if flows.iter().any(|(flow, _)| flow.source == Source::Node) {
             objects.extend(self.nodes.iter().map(|node| objects::host_pod(&node.name, &self.image)));
         }
+        // A policy is looked at in a namespace that is there.
+        self.kubectl.apply(&namespaces(&objects))?;
         let policies = self.policies(scenario, stage)?;
         self.become_exactly(&objects, &policies)?;
         self.wait_for_pods()?;
@@ -146,9 +157,9 @@ impl<'k> World<'k> {
 
     /// Applies what is to be there and deletes what was there and is not to be any more.
     fn become_exactly(&mut self, objects: &[Value], policies: &[Value]) -> Result<()> {
-        let wanted = objects.iter().chain(policies).map(|object| (name_of(object), ())).collect();
+        let wanted = objects.iter().chain(policies).map(name_of).collect();
         let before = std::mem::replace(&mut self.present, wanted);
-        for [kind, namespace, name] in before.keys().filter(|name| !self.present.contains_key(*name)) {
+        for [kind, namespace, name] in before.difference(&self.present) {
             let mut arguments =
                 vec!["delete", kind, name, "--ignore-not-found", "--wait=true", "--timeout=120s"];
             if !namespace.is_empty() {
@@ -156,9 +167,9 @@ impl<'k> World<'k> {
             }
             self.kubectl.run(&arguments)?;
         }
-        let (namespaces, others): (Vec<Value>, Vec<Value>) =
-            objects.iter().cloned().partition(|object| object["kind"] == "Namespace");
-        self.kubectl.apply(&namespaces)?;
+        let others =
+            objects.iter().filter(|object| object["kind"] != "Namespace").cloned().collect::<Vec<_>>();
+        self.kubectl.apply(&namespaces(objects))?;
         self.kubectl.apply(policies)?;
         // A new namespace has its ServiceAccount, without which no pod can be made, after a moment.
         let deadline = Instant::now() + SETTLES_WITHIN;
@@ -178,12 +189,17 @@ impl<'k> World<'k> {
     /// Removes everything that was applied.
     pub(crate) fn remove(&mut self) {
         let _ = self.become_exactly(&[], &[]);
+        self.placed.clear();
     }
 
     /// The objects of a stage as the scenario says them.
     pub(crate) fn cluster(scenario: &Scenario, stage: &Stage) -> Result<Cluster> {
         scenario.cluster(stage)
     }
+}
+
+fn namespaces(objects: &[Value]) -> Vec<Value> {
+    objects.iter().filter(|object| object["kind"] == "Namespace").cloned().collect()
 }
 
 fn read(text: &str) -> Result<Vec<Value>> {

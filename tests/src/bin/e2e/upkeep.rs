@@ -1,14 +1,13 @@
 //! What happens to agents and nodes while traffic flows.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use netpol_tests::probe::server::Transport;
+use netpol_tests::probe::server::Port;
 use netpol_tests::scenario::Scenario;
 use netpol_tests::scenario::flow::{Flow, Source};
 use serde_json::Value;
@@ -23,19 +22,20 @@ use crate::{DAEMON_SET, ENFORCER};
 pub(crate) fn roll_out(world: &mut World<'_>) -> Result<()> {
     let scenario = Scenario::read("three-tier")?;
     let stage = scenario.expected.stages.last().context("three-tier has stages")?;
+    world.remove();
     let flows = world.stage(&scenario, stage)?;
     world.expect(&flows)?;
     let places = Places::ask(world.kubectl)?;
-    let database = SocketAddr::new(places.pods["default/db"].0, 3306);
+    let (database, port) = (places.pods["default/db"].0, Port::tcp(3306));
     let tries = |patience: Duration| {
-        let connect = connect_command(database, Transport::Tcp, patience);
+        let connect = connect_command(database, port, patience);
         format!("while :; do if {connect} 2>/dev/null; then echo yes; else echo no; fi; sleep 0.02; done")
     };
     let open = "curl --silent --max-time 600 --rate 20/s --output /dev/null --write-out '%{http_code} %{num_connects}\\n' ";
     let kept = Traffic::start(
         world.kubectl,
         "backend",
-        &format!("exec {open} 'http://{database}/hostname?[1-100000]'"),
+        &format!("exec {open} 'http://{database}:3306/hostname?[1-100000]'"),
     )?;
     let allowed = Traffic::start(world.kubectl, "backend", &tries(Duration::from_secs(3)))?;
     let denied = Traffic::start(world.kubectl, "frontend", &tries(Duration::from_millis(200)))?;
@@ -70,6 +70,7 @@ pub(crate) fn roll_out(world: &mut World<'_>) -> Result<()> {
 pub(crate) fn lose_a_node(world: &mut World<'_>, kill: &str, start: Option<&str>) -> Result<()> {
     let scenario = Scenario::read("three-tier")?;
     let stage = scenario.expected.stages.last().context("three-tier has stages")?;
+    world.remove();
     let flows = world.stage(&scenario, stage)?;
     world.expect(&flows)?;
     let cluster = World::cluster(&scenario, stage)?;
