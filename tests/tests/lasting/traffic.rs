@@ -160,6 +160,21 @@ impl Traffic {
         }
     }
 
+    /// Waits until much more has gone through TCP connections and was denied.
+    #[track_caller]
+    pub(super) fn connections_go_on(&self, enforced: &Enforced) -> Count {
+        let before = self.count();
+        let deadline = Instant::now() + CONVERGENCE;
+        loop {
+            let now = self.count();
+            if now.blocks > before.blocks + 400 && now.denied > before.denied + 800 {
+                return now;
+            }
+            assert!(Instant::now() < deadline, "no more progress: {before:?}, {now:?}{}", enforced.explain());
+            thread::yield_now();
+        }
+    }
+
     /// Ends it.
     pub(super) fn stop(mut self) -> Count {
         self.end.store(true, Relaxed);

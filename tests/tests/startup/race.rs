@@ -32,17 +32,22 @@ fn no_packet_passes_before_policy() {
     if skip("the start-up race") {
         return;
     }
-    for plugin in ["bridge", "ptp"] {
+    // A policy that isolates, and the label of a namespace that has no policy at all.
+    let label = "apiVersion: v1\nkind: Namespace\nmetadata: {name: racers, labels: {netpol.dev/default-deny: all}}\n---\n";
+    for (plugin, isolation) in [
+        ("bridge", deny("closed").replace("metadata: {", "metadata: {namespace: racers, ")),
+        ("ptp", label.to_owned()),
+    ] {
         let names = (0..starts()).map(|number| format!("racer-{number}")).collect::<Vec<_>>();
         let pods = names.iter().map(|name| (name.as_str(), "closed")).collect::<Vec<_>>();
-        let mut started = Started::new(plugin, "1.0.0", &(coming(&pods) + &deny("closed")));
+        let mut started = Started::new(plugin, "1.0.0", &(racers(&pods) + &isolation));
         started.chain(10.0, "fail");
         started.enforced.start_agents();
         started.enforced.wait_until_programmed();
         let mut early = Counts::default();
         let mut times = Vec::new();
         for (number, name) in (FIRST..).zip(&names) {
-            let race = Race::run(&started, &format!("default/{name}"), number);
+            let race = Race::run(&started, &format!("racers/{name}"), number);
             assert_eq!(
                 race.late,
                 Counts::default(),
@@ -69,6 +74,11 @@ fn no_packet_passes_before_policy() {
             waited[waited.len() / 2] / 1e3,
         );
     }
+}
+
+/// Pods of the namespace `racers`.
+fn racers(pods: &[(&str, &str)]) -> String {
+    coming(pods).replace("metadata: {name: ", "metadata: {namespace: racers, name: ")
 }
 
 /// How long the pods waited for the agent, in microseconds: what it says itself.
@@ -167,8 +177,7 @@ impl Race {
     fn opens_with_the_policy(&self, started: &mut Started) {
         started.enforced.edit(&[(
             "start.yaml",
-            &coming(&[("racer-0", "open")])
-                .replace("racer-0", self.namespace.name().trim_start_matches("default/")),
+            &racers(&[(self.namespace.name().trim_start_matches("racers/"), "open")]),
         )]);
         let inside = sockets(&self.namespace, Some(self.address), LATE);
         for (family, (peer, inside)) in Family::BOTH.into_iter().zip(self.peer.iter().zip(&inside)) {
