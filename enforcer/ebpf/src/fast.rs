@@ -127,20 +127,19 @@ fn key(source: Address, destination: Address, ports: u32, protocol: u8, outward:
     let (source_port, destination_port) = (high(ports), low(ports));
     let (local_port, remote_port) =
         if outward { (source_port, destination_port) } else { (destination_port, source_port) };
-    let words: [u32; 11] = [
-        0,
-        local[0],
-        local[1],
-        local[2],
-        local[3],
-        remote[0],
-        remote[1],
-        remote[2],
-        remote[3],
-        pair(local_port, remote_port),
-        u32::from(protocol).to_le(),
+    let ports = pair(local_port, remote_port);
+    let protocol = u32::from(protocol).to_le();
+    #[cfg(not(feature = "other-layout"))]
+    let words = [
+        0, local[0], local[1], local[2], local[3], remote[0], remote[1], remote[2], remote[3], ports,
+        protocol,
     ];
-    // SAFETY: a key is eleven words long, and any bits are allowed in it.
+    #[cfg(feature = "other-layout")]
+    let words = [
+        local[0], local[1], local[2], local[3], remote[0], remote[1], remote[2], remote[3], 0, ports,
+        protocol, 0,
+    ];
+    // SAFETY: these are all words of a key in their order, and any bits are allowed in it.
     unsafe { core::mem::transmute(words) }
 }
 

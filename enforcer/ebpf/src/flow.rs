@@ -38,7 +38,7 @@ pub fn key(key: &mut FlowKey, generation: u32, packet: &Packet, direction: Direc
     key.protocol = packet.protocol;
 }
 
-// SAFETY: eleven words, and four.
+// SAFETY: words and pairs of half-words, bytes up to a whole word; and four words.
 unsafe impl Words for FlowKey {}
 unsafe impl Words for Address {}
 

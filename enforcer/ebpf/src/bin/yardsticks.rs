@@ -14,7 +14,7 @@ use aya_ebpf::{
 };
 use netpol_enforcer_common::{
     Address,
-    conntrack::{Flow, FlowKey, tick},
+    conntrack::{Flow, FlowKey, RESERVED, tick},
     identity::{BANK_BITS, CidrV4Key, IdentityKey},
 };
 
@@ -104,7 +104,7 @@ const FLOW: FlowKey = FlowKey {
     local_port: 3306,
     remote_port: 40_000,
     protocol: 6,
-    reserved: [0; 3],
+    reserved: [0; RESERVED],
 };
 
 #[panic_handler]
