@@ -68,7 +68,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Places {
     /// A BPF file system, or a directory on one; programs and maps are pinned in `netpol` below it.
-    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf")]
+    #[arg(long, value_name = "DIR", env = "NETPOL_BPFFS", default_value = "/sys/fs/bpf")]
     pub bpffs: PathBuf,
     /// Where the agent's state file and socket are.
     #[arg(long, value_name = "DIR", default_value = "/run/netpol-enforcer")]
