@@ -41,7 +41,8 @@ struct Cli {
     /// The image of the pods: agnhost.
     #[arg(long, env = "E2E_IMAGE", default_value = "registry.k8s.io/e2e-test-images/agnhost:2.53")]
     image: String,
-    /// Runs a command on a host outside the cluster that reaches pods by their addresses and has 203.0.113.10 to 203.0.113.12.
+    /// Runs a command on a host outside the cluster that reaches pods by their addresses and has 203.0.113.10 to 203.0.113.12
+    /// and lets programs ping (net.ipv4.ping_group_range).
     /// Without it, what comes from outside is left out.
     #[arg(long, env = "E2E_OUTSIDE", value_name = "COMMAND")]
     outside: Option<String>,

@@ -6,12 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use netpol_tests::lab::address::{self, Family};
 use netpol_tests::lab::netns::NetNs;
 use netpol_tests::lab::{OUTSIDE_ADDRESSES, OUTSIDE_PORT};
-use netpol_tests::probe::{self, Probe, Target};
+use netpol_tests::probe::{self, Outcome, Probe, Target};
 use socket2::{Domain, Socket, Type};
 
 /// A host outside, with a server that runs there.
@@ -42,7 +42,8 @@ impl Outside {
             Target::Echo(to) => ("ping", to.to_string()),
         };
         let said = start(&self.words, &[what, &from.to_string(), &to, &patience])?.wait_with_output()?;
-        Ok(said.status.success() && said.stdout == ANSWERED)
+        ensure!(said.status.success(), "the host outside can't {what}: see above");
+        Ok(said.stdout == ANSWERED)
     }
 }
 
@@ -118,7 +119,11 @@ pub(crate) fn ping(ping: &Ping) -> Result<()> {
     let here = NetNs::open("outside", "/proc/self/ns/net")?;
     let patience = Duration::from_millis(ping.milliseconds);
     let probe = Probe { source: Some(ping.from), ..Probe::new(&here, Target::Echo(ping.to), patience) };
-    say(probe::run(&[probe])[0].arrived())
+    match &probe::run(&[probe])[0] {
+        // A host on which nobody may open ping sockets: see net.ipv4.ping_group_range.
+        Outcome::NotSent(why) => bail!("a ping could not be sent: {why}"),
+        outcome => say(outcome.arrived()),
+    }
 }
 
 fn say(answered: bool) -> Result<()> {
