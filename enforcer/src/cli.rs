@@ -125,6 +125,9 @@ pub struct Run {
     /// The bits of the packet mark to use: contiguous, 9 to 16 of them, not 0x4000 and 0x8000 where kube-proxy runs.
     #[arg(long, value_name = "MASK", value_parser = mark_mask, default_value_t = Mask(MarkMask::DEFAULT))]
     pub mark_mask: Mask,
+    /// How programs are attached to links.
+    #[arg(long, value_enum, default_value_t = Attach::Auto)]
+    pub attach: Attach,
     /// Mount a BPF file system at --bpffs if there is none.
     #[arg(long)]
     pub mount_bpffs: bool,
@@ -342,6 +345,17 @@ pub enum VerdictKind {
     Audit,
     /// It opened a flow.
     Allow,
+}
+
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Attach {
+    /// By TCX links where the kernel has them (Linux 6.6), otherwise by clsact filters.
+    Auto,
+    /// By TCX links.
+    Tcx,
+    /// By filters on the clsact queueing discipline.
+    Clsact,
 }
 
 /// What happens to a pod that is not known.

@@ -14,8 +14,8 @@ pub enum Missing {
          or privileged)"
     )]
     Capability(&'static str),
-    /// TCX links.
-    #[error("this kernel is {0}.{1}, and TCX links need Linux 6.6 or newer: upgrade the node's kernel")]
+    /// What the programs call.
+    #[error("this kernel is {0}.{1}, and the programs need Linux 5.11 or newer: upgrade the node's kernel")]
     Kernel(u32, u32),
 }
 
@@ -34,7 +34,7 @@ pub fn check() -> Result<(), Missing> {
         }
     }
     match KernelVersion::current() {
-        Ok(version) if version.code() < KernelVersion::new(6, 6, 0).code() => {
+        Ok(version) if version.code() < KernelVersion::new(5, 11, 0).code() => {
             let code = version.code();
             Err(Missing::Kernel(code >> 16, code >> 8 & 0xff))
         }

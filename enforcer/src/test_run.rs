@@ -19,11 +19,13 @@ pub struct Surroundings {
     pub ingress_ifindex: u32,
     /// The link of the hook. It must exist in the caller's network namespace.
     pub ifindex: u32,
+    /// How many bytes lie in the linear part, if not all; at least those of the Ethernet header do. Needs a kernel that can make such packets.
+    pub linear: Option<u32>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { mark: 0, ingress_ifindex: 0, ifindex: 1 }
+        Self { mark: 0, ingress_ifindex: 0, ifindex: 1, linear: None }
     }
 }
 
@@ -54,6 +56,7 @@ const CONTEXT: usize = 192;
 const MARK: usize = 8;
 const INGRESS_IFINDEX: usize = 36;
 const IFINDEX: usize = 40;
+const DATA_END: usize = 80;
 const CB: usize = 48;
 
 /// Runs a loaded program `repeat` times on a packet that begins with its Ethernet header.
@@ -71,6 +74,9 @@ pub fn run(
     put(&mut context, MARK, surroundings.mark);
     put(&mut context, INGRESS_IFINDEX, surroundings.ingress_ifindex);
     put(&mut context, IFINDEX, surroundings.ifindex);
+    if let Some(linear) = surroundings.linear {
+        put(&mut context, DATA_END, linear);
+    }
     let mut context_out = [0; CONTEXT];
     let result = program.test_run(TestRunOptions {
         data_in: Some(packet),

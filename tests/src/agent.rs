@@ -1,5 +1,6 @@
 //! The agent under test, as a process on a node of a lab.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
@@ -73,11 +74,15 @@ impl Agent {
         let state = running.files.directory(&format!("state-{}", node.name))?;
         let log = running.files.path().join(format!("agent-{}.log", node.name));
         let output = File::options().create(true).append(true).open(&log)?;
+        let given = arguments.iter().any(|argument| *argument == "--attach");
+        let manner = env::var_os("NETPOL_ATTACH").filter(|_| !given);
+        let manner = manner.map(|manner| ["--attach".into(), manner]).into_iter().flatten();
         let mut command = Command::new(program);
         command
             .args(["run", "--node-name", &node.name, "--bpffs", BPFFS])
             .arg("--state-dir")
             .arg(&state)
+            .args(manner)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

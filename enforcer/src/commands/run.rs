@@ -13,11 +13,11 @@ use anyhow::{Context, Result, bail};
 use tokio::sync::watch;
 
 use crate::agent::{Agent, Event, Options};
-use crate::cli::{Cni, MetricsAddress, PodEvents, Run, SourceKind, Unknown, WhenAway};
+use crate::cli::{Attach, Cni, MetricsAddress, PodEvents, Run, SourceKind, Unknown, WhenAway};
 use crate::cni::{self, Entry, Installation};
 use crate::kernel::{
-    Events, Flows, Handover, Hooks, LostEvents, Maps, Overlays, Pins, Settings, describe_layout, is_shadow,
-    load,
+    Events, Flows, Handover, Hooks, LostEvents, Manner, Maps, Overlays, Pins, Settings, describe_layout,
+    is_shadow, load,
 };
 use crate::metrics::{self, Scraper, Vitals};
 use crate::monitor::{self, Questions, View};
@@ -88,6 +88,11 @@ pub(super) fn run(run: Run) -> Result<()> {
         event_limit: run.event_limit,
         shadow: false,
     };
+    let manner = match run.attach {
+        Attach::Auto => Manner::of_this_kernel(),
+        Attach::Tcx => Manner::Tcx,
+        Attach::Clsact => Manner::Clsact,
+    };
     let pins = Pins::prepare(&run.places.bpffs, run.mount_bpffs)?;
     let network_namespace = network_namespace()?;
     refuse_others_pins(&pins, state_dir, network_namespace)?;
@@ -147,7 +152,7 @@ pub(super) fn run(run: Run) -> Result<()> {
         state_dir: state_dir.clone(),
         standing,
     };
-    let hooks = Hooks::new(pins);
+    let hooks = Hooks::new(pins, manner);
     Agent::new(options, netlink, loaded, hooks, programmer, flows, view, vitals)
         .taking_over(handover)
         .run(&events)?;

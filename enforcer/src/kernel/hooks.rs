@@ -5,18 +5,39 @@ use std::io;
 
 use aya::programs::links::{FdLink, LinkError, LinkOrder, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
-use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
+use aya::programs::{ProgramError, SchedClassifier};
+use aya::util::KernelVersion;
 use netpol_enforcer_common::programs;
 use thiserror::Error;
 
+use super::clsact::{self, attach_type};
 use super::hook::{Direction, Hook};
 use super::load::{LoadError, Loaded};
-use super::pins::{Pins, PinsError};
+use super::pins::{LAYOUT, Pins, PinsError};
 use super::raw;
+
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// By TCX links, which Linux has since 6.6.
+    Tcx,
+    /// By filters on the `clsact` queueing discipline.
+    Clsact,
+}
+
+impl Manner {
+    /// The best that this kernel has.
+    #[must_use]
+    pub fn of_this_kernel() -> Self {
+        let old = |version: KernelVersion| version.code() < KernelVersion::new(6, 6, 0).code();
+        if KernelVersion::current().is_ok_and(old) { Self::Clsact } else { Self::Tcx }
+    }
+}
 
 /// The hooks that have a program of this run.
 pub struct Hooks {
     pins: Pins,
+    manner: Manner,
     attached: BTreeMap<Hook, &'static str>,
     verify: bool,
 }
@@ -68,11 +89,11 @@ pub enum HookError {
 impl Hooks {
     /// Starts with no hook known; links that are pinned are adopted when they are wanted, or removed by [`Self::release_others`].
     #[must_use]
-    pub fn new(pins: Pins) -> Self {
-        Self { pins, attached: BTreeMap::new(), verify: false }
+    pub fn new(pins: Pins, manner: Manner) -> Self {
+        Self { pins, manner, attached: BTreeMap::new(), verify: false }
     }
 
-    /// The hooks that have a pinned link, of this run or an earlier one.
+    /// The hooks that have a program, of this run or an earlier one.
     ///
     /// # Errors
     /// When the pins can't be listed.
@@ -96,12 +117,28 @@ impl Hooks {
         name: &str,
         program: &'static str,
     ) -> Result<Attached, HookError> {
-        if self.attached.get(&hook) == Some(&program)
-            && (!self.verify || runs_at(loaded.program(program)?, hook))
-        {
+        let before = self.attached.get(&hook) == Some(&program);
+        if before && !self.verify {
             return Ok(Attached::Before);
         }
         let classifier = loaded.program(program)?;
+        let outcome = match self.manner {
+            Manner::Tcx if before && runs_at(classifier, hook) => Attached::Before,
+            Manner::Tcx => self.attach_by_link(classifier, hook, name, program)?,
+            Manner::Clsact => self.attach_by_filter(classifier, hook, name, program)?,
+        };
+        self.attached.insert(hook, program);
+        // Looking whether the filter is still there is as much work as putting the program there once more.
+        Ok(if before && outcome == Attached::Replaced { Attached::Before } else { outcome })
+    }
+
+    fn attach_by_link(
+        &self,
+        classifier: &mut SchedClassifier,
+        hook: Hook,
+        name: &str,
+        program: &'static str,
+    ) -> Result<Attached, HookError> {
         let outcome = match self.pinned_link(hook)? {
             Some(link) => match classifier.attach_to_link(link) {
                 Ok(id) => {
@@ -122,7 +159,24 @@ impl Hooks {
             },
             None => self.attach_new(classifier, hook, name, program)?,
         };
-        self.attached.insert(hook, program);
+        // What an earlier run attached in the other manner goes last: so there is always one.
+        self.pins.remove_filter(hook)?;
+        Ok(outcome)
+    }
+
+    fn attach_by_filter(
+        &self,
+        classifier: &mut SchedClassifier,
+        hook: Hook,
+        name: &str,
+        program: &'static str,
+    ) -> Result<Attached, HookError> {
+        let refused =
+            |source| HookError::Attach { program, hook, name: name.into(), source: Box::new(source) };
+        // Noted first: what is noted and not there does no harm.
+        self.pins.note_filter(hook)?;
+        let outcome = clsact::attach(classifier, hook, name, LAYOUT).map_err(refused)?;
+        self.pins.remove_link(hook)?;
         Ok(outcome)
     }
 
@@ -134,6 +188,7 @@ impl Hooks {
         let others: Vec<Hook> = self.pins.hooks()?.into_iter().filter(|hook| !keep(*hook)).collect();
         for hook in &others {
             self.pins.remove_link(*hook)?;
+            self.pins.remove_filter(*hook)?;
         }
         self.attached.retain(|hook, _| keep(*hook));
         Ok(others)
@@ -199,13 +254,6 @@ fn runs_at(classifier: &SchedClassifier, hook: Hook) -> bool {
     }
 }
 
-fn attach_type(hook: Hook) -> TcAttachType {
-    match hook.direction {
-        Direction::Ingress => TcAttachType::Ingress,
-        Direction::Egress => TcAttachType::Egress,
-    }
-}
-
 /// An error with all that lies behind it: the first alone only says which call failed.
 fn reasons(error: &ProgramError) -> String {
     let mut text = error.to_string();
@@ -220,7 +268,7 @@ fn reasons(error: &ProgramError) -> String {
 fn hint(error: &ProgramError) -> &'static str {
     match error {
         ProgramError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::EINVAL) => {
-            "; TCX links need Linux 6.6 or newer"
+            "; TCX links need Linux 6.6 or newer, --attach=clsact works with older ones"
         }
         ProgramError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::EPERM) => {
             "; run as root or with the capabilities BPF and NET_ADMIN"

@@ -77,7 +77,7 @@ pub enum LoadError {
     /// A program was refused.
     #[error(
         "the kernel's verifier refused the program {program}: {source}\n{log}\nThis is a bug of the enforcer, or a kernel \
-         older than it supports (6.6); please report it with the kernel's version and the lines above"
+         older than it supports (5.11); please report it with the kernel's version and the lines above"
     )]
     Verifier {
         /// Its name.

@@ -1,5 +1,6 @@
 //! The kernel's side: programs, maps and links, pinned on a BPF file system so that they outlive the agent.
 
+mod clsact;
 mod denied;
 mod dump;
 mod events;
@@ -21,7 +22,7 @@ pub use events::{Events, LostEvents};
 pub use flows::{FlowCounts, Flows};
 pub use handover::Handover;
 pub use hook::{Direction, Hook};
-pub use hooks::{Attached, HookError, Hooks, program_for};
+pub use hooks::{Attached, HookError, Hooks, Manner, program_for};
 pub use layout::{describe_layout, forget_layouts};
 pub use load::{LoadError, Loaded, MapSizes, Overlays, Settings, is_shadow, load};
 pub use maps::Maps;

@@ -1,5 +1,6 @@
 //! Where programs, links and maps are pinned so that they outlive the agent.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::clsact;
 use super::hook::Hook;
 
 /// Changes whenever what is pinned changes its shape: an agent only adopts what it understands.
@@ -57,6 +59,7 @@ impl Pins {
         let pins = Self::at(bpffs);
         create(&pins.maps())?;
         create(&pins.links())?;
+        create(&pins.filters())?;
         Ok(pins)
     }
 
@@ -116,12 +119,52 @@ impl Pins {
         self.links().join(hook.to_string())
     }
 
-    /// The hooks that have a pinned link.
+    /// The directory that remembers which hooks have a filter.
+    #[must_use]
+    pub fn filters(&self) -> PathBuf {
+        self.root.join("filters")
+    }
+
+    /// The hooks that have a pinned link or a filter.
     ///
     /// # Errors
-    /// When the directory can't be listed.
+    /// When a directory can't be listed.
     pub fn hooks(&self) -> Result<Vec<Hook>, PinsError> {
-        Ok(self.list(&self.links())?.iter().filter_map(|name| name.parse().ok()).collect())
+        let mut hooks = BTreeSet::new();
+        for directory in [self.links(), self.filters()] {
+            hooks.extend(self.list(&directory)?.iter().filter_map(|name| name.parse::<Hook>().ok()));
+        }
+        Ok(hooks.into_iter().collect())
+    }
+
+    /// Remembers that a hook has a filter.
+    ///
+    /// # Errors
+    /// When that can't be written.
+    pub fn note_filter(&self, hook: Hook) -> Result<(), PinsError> {
+        let path = self.filters().join(hook.to_string());
+        // A BPF file system has no files, but symbolic links.
+        match std::os::unix::fs::symlink("clsact", &path) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                Err(PinsError::Io { doing: "writing", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes one hook's filter, if it is remembered that it has one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn remove_filter(&self, hook: Hook) -> Result<(), PinsError> {
+        let path = self.filters().join(hook.to_string());
+        if path.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        if let Err(source) = clsact::detach(hook, self.version().unwrap_or(LAYOUT)) {
+            return Err(PinsError::Io { doing: "removing the filter of", path, source });
+        }
+        remove(&path)
     }
 
     /// Removes one hook's pin, which detaches its program.
@@ -140,6 +183,13 @@ impl Pins {
     /// When a file or directory can't be removed.
     pub fn remove_all(&self) -> Result<(usize, usize), PinsError> {
         let mut removed = [0, 0];
+        for name in self.list(&self.filters())? {
+            if let Ok(hook) = name.parse() {
+                self.remove_filter(hook)?;
+                removed[0] += 1;
+            }
+        }
+        remove_directory(&self.filters())?;
         for (count, directory) in removed.iter_mut().zip([self.links(), self.maps()]) {
             for name in self.list(&directory)? {
                 remove(&directory.join(name))?;

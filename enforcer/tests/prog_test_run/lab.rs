@@ -291,6 +291,18 @@ impl Lab {
         self.run_repeatedly(program, packet, surroundings, 1)
     }
 
+    /// As [`Lab::run`], for surroundings that the kernel may refuse.
+    pub(crate) fn try_run(
+        &mut self,
+        program: &str,
+        packet: &[u8],
+        surroundings: Surroundings,
+    ) -> Result<Outcome, ProgramError> {
+        let program: &mut SchedClassifier =
+            self.ebpf.program_mut(program).expect("a program").try_into().expect("a classifier");
+        test_run::run(program, packet, surroundings, 1)
+    }
+
     pub(crate) fn run_repeatedly(
         &mut self,
         program: &str,

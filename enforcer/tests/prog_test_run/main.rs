@@ -24,3 +24,4 @@ mod packets;
 mod rules;
 mod spoofing;
 mod trace;
+mod unusual;

@@ -53,6 +53,28 @@ impl Connection {
         self.drain(patience)
     }
 
+    /// Sends this many bytes and reads their echo at the same time; false when it doesn't come in time.
+    ///
+    /// # Errors
+    /// As [`Connection::exchange`], and when the echo differs from what was sent.
+    pub fn echo(&mut self, length: usize, patience: Duration) -> Result<bool> {
+        let bytes: Vec<u8> = (0..length).map(|at| (at ^ at >> 8 ^ at >> 16) as u8).collect();
+        self.socket.set_write_timeout(Some(patience))?;
+        let deadline = Instant::now() + patience;
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| { &self.socket }.write_all(&bytes));
+            let mut echoed = Vec::with_capacity(length);
+            while echoed.len() < length {
+                if !self.read_into(&mut echoed, deadline)? {
+                    return Ok(false);
+                }
+            }
+            sending.join().expect("sending does not panic").context("the connection broke while sending")?;
+            ensure!(echoed == bytes, "the echo differs from what was sent");
+            Ok(true)
+        })
+    }
+
     /// Waits for the echo of everything sent so far.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! Whole frames, for what no socket sends.
 
-use std::mem::size_of;
+use std::io;
+use std::mem::{size_of, size_of_val};
 use std::net::IpAddr;
+use std::os::fd::AsRawFd as _;
+use std::ptr;
 
 use anyhow::{Context as _, Result};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -33,6 +36,60 @@ pub fn send(namespace: &NetNs, interface: &str, frame: &[u8]) -> Result<()> {
         socket.send_to(frame, &link(index)).context("sending a frame")?;
         Ok(())
     })
+}
+
+/// Sends a frame of which only the Ethernet header lies in the packet's linear part: from a ring that the kernel reads in place.
+///
+/// # Errors
+/// When the kernel refuses.
+///
+/// # Panics
+/// When the frame is longer than 1,900 bytes.
+#[allow(unsafe_code)]
+pub fn send_in_pieces(namespace: &NetNs, interface: &str, frame: &[u8]) -> Result<()> {
+    const PAGE: usize = 4096;
+    const SLOT: usize = 2048;
+    /// Where the kernel looks for the frame: behind `struct tpacket2_hdr`.
+    const DATA: usize = 32;
+    const VERSION_2: i32 = 1;
+    const SEND_REQUEST: u32 = 1;
+    assert!(frame.len() <= SLOT - DATA, "the frame must fit");
+    let socket = namespace.run(|| -> Result<Socket> {
+        let socket = Socket::new(Domain::PACKET, Type::RAW, None).context("opening a packet socket")?;
+        let index = rustix::net::netdevice::name_to_index(&socket, interface)?;
+        socket.bind(&link(index))?;
+        Ok(socket)
+    })?;
+    let set = |option: i32, value: *const libc::c_void, length: usize| {
+        // SAFETY: the value is as long as it is said to be.
+        let result = unsafe {
+            libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, option, value, length as libc::socklen_t)
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    set(libc::PACKET_VERSION, (&raw const VERSION_2).cast(), size_of::<i32>())?;
+    // Size and number of blocks, size and number of frames.
+    let ring = [PAGE as u32, 1, SLOT as u32, (PAGE / SLOT) as u32];
+    set(libc::PACKET_TX_RING, ring.as_ptr().cast(), size_of_val(&ring)).context("making a ring")?;
+    // SAFETY: a new mapping of the ring, all of whose bytes are written below only within its length; it is unmapped at the end,
+    // after the kernel has let go of the frame.
+    unsafe {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let ring = libc::mmap(ptr::null_mut(), PAGE, protection, libc::MAP_SHARED, socket.as_raw_fd(), 0);
+        if ring == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error()).context("mapping the ring");
+        }
+        let slot = ring.cast::<u8>();
+        ptr::copy_nonoverlapping(frame.as_ptr(), slot.add(DATA), frame.len());
+        let header = slot.cast::<u32>();
+        header.add(1).write_volatile(frame.len() as u32);
+        header.write_volatile(SEND_REQUEST);
+        // Without a buffer: what is in the ring.
+        let sent = libc::send(socket.as_raw_fd(), ptr::null(), 0, 0);
+        let result = if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+        libc::munmap(ring, PAGE);
+        result.context("sending from the ring")
+    }
 }
 
 /// The address of an interface for packet sockets.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::packet::{ABORT, INIT, INIT_ACK, SCTP, Sctp, without_ip_header};
@@ -273,7 +273,25 @@ fn echo(connection: &Socket) -> bool {
     let mut buffer = [0; 4096];
     match { connection }.read(&mut buffer) {
         Ok(0) => false,
-        Ok(length) => { connection }.write_all(&buffer[..length]).is_ok(),
+        Ok(length) => send_all(connection, &buffer[..length]),
         Err(error) => error.kind() == ErrorKind::WouldBlock || error.kind() == ErrorKind::Interrupted,
     }
+}
+
+/// Sends everything, waiting a while for a client that is slow to read.
+fn send_all(connection: &Socket, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match { connection }.write(bytes) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let mut fds = [PollFd::new(connection, PollFlags::OUT)];
+                let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
+                if !matches!(poll(&mut fds, Some(&patience)), Ok(1..)) {
+                    return false;
+                }
+            }
+            Err(_) => return false,
+        }
+    }
+    true
 }

@@ -1,5 +1,6 @@
 //! Packets that are not plain TCP between two pods.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use netpol_tests::lab::address::{self, Family};
@@ -7,7 +8,7 @@ use netpol_tests::lab::requirements::skip;
 use netpol_tests::lab::{Between, ServiceProxy, Shape, Wiring};
 use netpol_tests::probe::frame;
 use netpol_tests::probe::server::{Port, Received};
-use netpol_tests::probe::{self, Outcome, Probe, Target};
+use netpol_tests::probe::{self, Connection, Outcome, Probe, Target};
 
 use crate::common::{CONVERGENCE, Enforced, eventually, plain};
 
@@ -179,6 +180,78 @@ fn a_pod_cannot_speak_the_overlay() {
         }
     };
     hidden_source(&shape, "datagrams in VXLAN", send);
+}
+
+#[test]
+fn headers_may_lie_in_fragments_of_memory() {
+    if skip("packets with little in their linear part") {
+        return;
+    }
+    let pods = pod("client", "client", "")
+        + &pod("server", "server", "{containerPort: 53, protocol: UDP}, {containerPort: 54, protocol: UDP}");
+    let out = policy(
+        "client",
+        "{podSelector: {matchLabels: {role: client}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {role: server}}}], ports: [{protocol: UDP, port: 53}]}]}",
+    );
+    for shape in [plain(), Shape::one_node(Wiring::PointToPoint, ServiceProxy::Nftables)] {
+        let enforced = Enforced::new(shape.clone(), &pods, &[("client.yaml", &out)]);
+        enforced.expect(&["client -> server:53/udp"], &["client -> server:54/udp"]);
+        let lab = &enforced.running.lab;
+        let [client, server] = ["client", "server"].map(|name| &lab.pods[&format!("default/{name}")]);
+        let own = frame::mac(&client.namespace, "eth0").unwrap();
+        let next = match shape.wiring {
+            Wiring::Bridge { .. } => frame::mac(&server.namespace, "eth0").unwrap(),
+            Wiring::PointToPoint => frame::mac(&lab.nodes[0].namespace, &lab.interface_of(client)).unwrap(),
+        };
+        let arrived = |source: IpAddr| {
+            let datagrams = server.server.datagrams();
+            let ours = |datagram: &&Received| datagram.from == SocketAddr::new(source, 4444);
+            datagrams.iter().filter(ours).count()
+        };
+        for family in Family::BOTH {
+            let (from, to) = (client.address.of(family), server.address.of(family));
+            let before = arrived(from);
+            // The second of the two allowed ones goes the way of an established flow, and comes after the denied one.
+            for port in [53, 54, 53] {
+                let datagram = frame::udp((own, next), (from, 4444), (to, port));
+                frame::send_in_pieces(&client.namespace, "eth0", &datagram).unwrap();
+            }
+            eventually(&format!("{shape}: both allowed datagrams over {family}"), CONVERGENCE, || {
+                arrived(from) >= before + 2
+            });
+            enforced.expect(&["client -> server:53/udp"], &[]);
+            assert_eq!(arrived(from), before + 2, "{shape}: {family}{}", enforced.explain());
+        }
+    }
+}
+
+#[test]
+fn much_data_arrives_whole() {
+    if skip("large segments") {
+        return;
+    }
+    let pods = pod("client", "client", "") + &pod("server", "server", "{containerPort: 80}");
+    let allow = policy(
+        "server",
+        "{podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{from: [{podSelector: {matchLabels: {role: client}}}], ports: [{port: 80}]}], egress: [{to: [{podSelector: {matchLabels: {role: server}}}], ports: [{port: 80}]}]}",
+    );
+    for shape in [
+        plain(),
+        Shape::one_node(Wiring::PointToPoint, ServiceProxy::Nftables),
+        Shape::two_nodes(BRIDGE, Between::Vxlan, ServiceProxy::Nftables),
+    ] {
+        let enforced = Enforced::new(shape.clone(), &pods, &[("server.yaml", &allow)]);
+        enforced.expect(&["client -> server:80"], &["client -> server:81"]);
+        let lab = &enforced.running.lab;
+        for family in Family::BOTH {
+            // The kernel cuts what is written into segments of up to 64 KiB, without checksums; the echo comes back the same way.
+            let to = SocketAddr::new(lab.pods["default/server"].address.of(family), 80);
+            let connection =
+                Connection::open(&lab.pods["default/client"].namespace, to, Duration::from_secs(5));
+            let echoed = connection.unwrap().echo(4 << 20, Duration::from_secs(20)).unwrap();
+            assert!(echoed, "{shape}: {family}{}", enforced.explain());
+        }
+    }
 }
 
 #[test]

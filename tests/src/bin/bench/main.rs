@@ -3,6 +3,7 @@
 //! `make bench` builds with optimisation and prints the figures of `docs/benchmarks.md`.
 
 mod corpus;
+mod datapath;
 mod enforcer;
 mod lint;
 mod memory;
@@ -69,6 +70,21 @@ enum What {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
+    /// Traffic between pods with the agent, against no policies and against the same policies by nftables. Needs root.
+    Datapath {
+        /// Number of policies.
+        #[arg(long, default_value_t = 1000)]
+        policies: usize,
+        /// Number of other pods that they name.
+        #[arg(long, default_value_t = 10_000)]
+        peers: usize,
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 1.0)]
+        seconds: f64,
+        /// Measurements of each kind.
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+    },
     /// The server that sends the body back.
     #[command(hide = true)]
     Echo,
@@ -82,6 +98,9 @@ fn main() -> Result<()> {
         What::Webhook { pods, policies, seconds } => webhook::Plan { pods, policies, seconds }.run(),
         What::Enforcer { pods, policies, local, runs, seconds } => {
             enforcer::Plan { pods, policies, local, runs, seconds }.run()
+        }
+        What::Datapath { policies, peers, seconds, rounds } => {
+            datapath::Plan { policies, peers, seconds, rounds }.run()
         }
         What::Echo => webhook::echo(),
     }

@@ -1,0 +1,126 @@
+//! Traffic between two pods of a node: without policies, with the agent, and with the same policies as an nftables ruleset with sets.
+//!
+//! Three clusters of the same shape stand side by side, and every measurement goes round them in turn, so that a noisy machine
+//! is noisy for all. Translation of Services, and with it the kernel's connection tracking, is there in all three.
+
+mod policies;
+mod traffic;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use netpol_tests::agent::Agent;
+use netpol_tests::cluster::Cluster;
+use netpol_tests::cluster::running::RunningCluster;
+use netpol_tests::lab::requirements;
+use netpol_tests::lab::{ServiceProxy, Shape, Wiring};
+
+use self::policies::Policies;
+use self::traffic::{Figure, PORT};
+
+/// What to measure with.
+pub(crate) struct Plan {
+    pub(crate) policies: usize,
+    pub(crate) peers: usize,
+    pub(crate) seconds: f64,
+    pub(crate) rounds: usize,
+}
+
+/// The variants, the baseline first.
+const VARIANTS: [&str; 3] = ["no policies", "netpol-enforcer", "nftables"];
+
+impl Plan {
+    pub(crate) fn run(&self) -> Result<()> {
+        if let Some(missing) = requirements::missing().first() {
+            println!("Traffic between pods: skipped, {missing}.");
+            return Ok(());
+        }
+        let policies = Policies { policies: self.policies, peers: self.peers };
+        let none = cluster()?;
+        let mut enforced = cluster()?;
+        let filtered = cluster()?;
+        let _agent = enforce(&mut enforced, &policies)?;
+        filtered.lab.nodes[0].namespace.feed("nft", &["-f", "-"], &policies.nftables(&filtered))?;
+        let clusters = [&none, &enforced, &filtered];
+        for (cluster, variant) in clusters.iter().zip(VARIANTS) {
+            let open = traffic::opens(cluster, "default/client");
+            ensure!(open, "{variant}: the client must reach the server");
+            let closed = !traffic::opens(cluster, "default/stranger");
+            ensure!(
+                closed == (variant != VARIANTS[0]),
+                "{variant}: the stranger must be kept out by policies"
+            );
+        }
+
+        println!(
+            "Traffic between two pods of a node, {} policies, {} peers; medians of {} rounds of {} s\n",
+            self.policies, self.peers, self.rounds, self.seconds
+        );
+        println!(
+            "| what | no policies | netpol-enforcer | nftables | enforcer / none | enforcer / nftables | goal |"
+        );
+        println!("|---|---:|---:|---:|---:|---:|---:|");
+        let time = Duration::from_secs_f64(self.seconds);
+        for figure in Figure::ALL {
+            let mut rounds = Vec::new();
+            for round in 0..=self.rounds {
+                let rates = clusters.map(|cluster| figure.measure(cluster, time));
+                let [none, enforced, filtered] = rates;
+                // The first round is for caches and neighbours.
+                if round > 0 {
+                    rounds.push([none?, enforced?, filtered?]);
+                }
+            }
+            print(figure, &rounds);
+        }
+        Ok(())
+    }
+}
+
+/// One line: medians of the rates, and medians of the ratios within a round.
+fn print(figure: Figure, rounds: &[[f64; 3]]) {
+    let of = |value: &dyn Fn(&[f64; 3]) -> f64| median(rounds.iter().map(value).collect());
+    println!(
+        "| {} | {} | {} | {} | {:.3} | {:.3} | ≥ 0.97, ≥ 1 |",
+        figure.name(),
+        figure.show(of(&|rates| rates[0])),
+        figure.show(of(&|rates| rates[1])),
+        figure.show(of(&|rates| rates[2])),
+        of(&|rates| rates[1] / rates[0]),
+        of(&|rates| rates[1] / rates[2]),
+    );
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// A node with a client, a server and a pod that no policy lets in, point-to-point links, kube-proxy's rules by nftables.
+fn cluster() -> Result<RunningCluster> {
+    let shape = Shape::one_node(Wiring::PointToPoint, ServiceProxy::Nftables);
+    let mut running = RunningCluster::new(shape)?;
+    let pods = ["client", "server", "stranger"].map(|name| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{role: {name}}}}}\nspec: {{containers: [{{name: main}}]}}\n---\n"
+        )
+    });
+    running.apply(&Cluster::read([pods.concat().as_str()])?)?;
+    Ok(running)
+}
+
+fn enforce(running: &mut RunningCluster, policies: &Policies) -> Result<Agent> {
+    let files = [("peers.yaml", policies.peers_yaml()), ("policies.yaml", policies.yaml())];
+    running.set_policies(files.iter().map(|(name, text)| (*name, text.as_str())))?;
+    let agent = Agent::start(running, 0).context("starting the agent")?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !agent.has_programmed(running) || traffic::opens(running, "default/stranger") {
+        agent.check()?;
+        ensure!(
+            Instant::now() < deadline,
+            "the agent has not programmed port {PORT}:\n{}",
+            agent.last_words()
+        );
+    }
+    Ok(agent)
+}
