@@ -67,7 +67,7 @@ pub fn send_in_pieces(namespace: &NetNs, interface: &str, frame: &[u8]) -> Resul
         };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
-    set(libc::PACKET_VERSION, (&raw const VERSION_2).cast(), size_of::<i32>())?;
+    set(libc::PACKET_VERSION, ptr::from_ref(&VERSION_2).cast(), size_of::<i32>())?;
     // Size and number of blocks, size and number of frames.
     let ring = [PAGE as u32, 1, SLOT as u32, (PAGE / SLOT) as u32];
     set(libc::PACKET_TX_RING, ring.as_ptr().cast(), size_of_val(&ring)).context("making a ring")?;
