@@ -45,12 +45,13 @@ lint: $(SETUP) ## Formatting, clippy and documentation, without a single warning
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
 
-bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the webhook, the data path per packet
+bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the webhook, the data path per packet and under traffic
 	cargo build -q --release -p netpol-lint -p netpol-webhook -p netpol-enforcer -p netpol-tests --bins
 	@target/release/bench lint --netpol-lint target/release/netpol-lint
 	@echo; target/release/bench webhook
 	@echo; target/release/bench enforcer
 	@echo; cargo bench -q -p netpol-enforcer --bench packets
+	@echo; target/release/bench datapath
 
 e2e: ## Webhook and enforcer on a whole cluster: KUBECONFIG=FILE, with the images loaded into its nodes
 	cargo build -q -p netpol-tests --bin e2e

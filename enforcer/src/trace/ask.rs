@@ -199,7 +199,8 @@ impl Kernel<'_> {
         let mut mark = 0;
         let mut egress = None;
         if let Some(from) = self.from {
-            let surroundings = Surroundings { mark: 0, ingress_ifindex: from.index, ifindex: from.index };
+            let surroundings =
+                Surroundings { mark: 0, ingress_ifindex: from.index, ifindex: from.index, linear: None };
             let sent = self.frame(self.route.sent_to, self.route.sent);
             let first = self.tracer.run(POD_INGRESS, &sent, surroundings)?;
             mark = first.mark;
@@ -208,7 +209,8 @@ impl Kernel<'_> {
             if first.passed() && self.tracer.deferred(mark) && !delivered_here {
                 // The verdict is given where the packet comes out, for the translated destination.
                 let place = self.to.map_or(ANY_LINK, |to| to.index);
-                let surroundings = Surroundings { mark, ingress_ifindex: from.index, ifindex: place };
+                let surroundings =
+                    Surroundings { mark, ingress_ifindex: from.index, ifindex: place, linear: None };
                 let arriving = self.frame(self.route.destination, self.route.arrives);
                 let last = self.tracer.run(UPLINK_EGRESS, &arriving, surroundings)?;
                 said = self.says(&last, place);
@@ -227,7 +229,7 @@ impl Kernel<'_> {
             None => ANY_LINK,
         };
         let arriving = self.frame(self.route.destination, self.route.arrives);
-        let arrive = |mark| Surroundings { mark, ingress_ifindex, ifindex: to.index };
+        let arrive = |mark| Surroundings { mark, ingress_ifindex, ifindex: to.index, linear: None };
         let mut last = self.tracer.run(POD_EGRESS, &arriving, arrive(mark))?;
         // The program begins with the sender's egress; denied there, it says nothing about ingress yet.
         if let Some(from) = self.from

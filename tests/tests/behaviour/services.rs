@@ -95,7 +95,7 @@ fn a_node_port_that_keeps_the_source_is_judged_by_it_and_one_that_hides_it_by_th
                 node.v4, web.v4, node.v6, web.v6
             )
         });
-        translate(&enforced, &rules, &["ct original proto-dst 30092 masquerade".into()]);
+        translate(&enforced, &rules, &["meta l4proto tcp ct original proto-dst 30092 masquerade".into()]);
         let check = |enforced: &Enforced, what: &str, open: [[bool; 2]; 2]| {
             let mut attempts = Vec::new();
             for family in Family::BOTH {

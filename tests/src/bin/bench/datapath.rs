@@ -64,11 +64,15 @@ impl Plan {
         for figure in Figure::ALL {
             let mut rounds = Vec::new();
             for round in 0..=self.rounds {
-                let rates = clusters.map(|cluster| figure.measure(cluster, time));
-                let [none, enforced, filtered] = rates;
+                let mut rates = [0.0; 3];
+                for turn in 0..clusters.len() {
+                    // Another one begins each time.
+                    let index = (round + turn) % clusters.len();
+                    rates[index] = figure.measure(clusters[index], time)?;
+                }
                 // The first round is for caches and neighbours.
                 if round > 0 {
-                    rounds.push([none?, enforced?, filtered?]);
+                    rounds.push(rates);
                 }
             }
             print(figure, &rounds);

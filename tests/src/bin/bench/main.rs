@@ -79,10 +79,10 @@ enum What {
         #[arg(long, default_value_t = 10_000)]
         peers: usize,
         /// Seconds of each measurement.
-        #[arg(long, default_value_t = 1.0)]
+        #[arg(long, default_value_t = 0.3)]
         seconds: f64,
         /// Measurements of each kind.
-        #[arg(long, default_value_t = 9)]
+        #[arg(long, default_value_t = 21)]
         rounds: usize,
     },
     /// The server that sends the body back.

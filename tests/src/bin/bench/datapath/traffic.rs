@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use netpol_tests::cluster::running::RunningCluster;
 use netpol_tests::lab::address::Family;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use socket2::{Domain, SockRef, Socket, Type};
 
 /// Where the server listens.
@@ -21,6 +22,12 @@ pub(super) enum Figure {
     Throughput,
     RequestResponse,
     Connects,
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Client,
+    Server,
 }
 
 impl Figure {
@@ -49,13 +56,42 @@ impl Figure {
         let stop = Arc::new(AtomicBool::new(false));
         let serving = {
             let stop = Arc::clone(&stop);
-            thread::spawn(move || self.serve(&listener, &stop))
+            thread::spawn(move || {
+                self.stay_on(Side::Server);
+                self.serve(&listener, &stop)
+            })
         };
-        let socket = || client.namespace.run(|| connect(address));
+        let asked = client.namespace.run(|| {
+            self.stay_on(Side::Client);
+            self.ask(address, time)
+        });
+        stop.store(true, Ordering::Relaxed);
+        if matches!(self, Self::Connects) {
+            drop(client.namespace.run(|| connect(address)));
+        }
+        let (asked, elapsed) = asked?;
+        let received = serving.join().expect("the server's thread is well")?;
+        let count = if matches!(self, Self::Throughput) { received } else { asked };
+        Ok(count as f64 / elapsed.as_secs_f64())
+    }
+
+    /// Keeps the thread on a CPU: where the scheduler puts two that wait for each other matters more than anything that is measured here. What goes
+    /// to and fro stays on one; for throughput either side has its own.
+    fn stay_on(self, side: Side) {
+        let mut cpus = CpuSet::new();
+        let several = thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
+        let own = several && matches!((self, side), (Self::Throughput, Side::Server));
+        cpus.set(usize::from(own));
+        // If the CPU is not this process's to use, it stays where it is.
+        let _ = sched_setaffinity(None, &cpus);
+    }
+
+    /// The client's side; what comes back is how many exchanges or connections there were, in which time.
+    fn ask(self, address: SocketAddr, time: Duration) -> Result<(u64, Duration)> {
         let started = Instant::now();
         let count = match self {
             Self::Throughput => {
-                let mut stream = socket()?;
+                let mut stream = connect(address)?;
                 let bytes = vec![b'.'; 128 << 10];
                 while started.elapsed() < time {
                     stream.write_all(&bytes)?;
@@ -63,7 +99,7 @@ impl Figure {
                 0
             }
             Self::RequestResponse => {
-                let mut stream = socket()?;
+                let mut stream = connect(address)?;
                 stream.set_nodelay(true)?;
                 let (mut count, mut byte) = (0_u64, [0]);
                 while started.elapsed() < time {
@@ -73,8 +109,7 @@ impl Figure {
                 }
                 count
             }
-            // A thread for each would be what is measured.
-            Self::Connects => client.namespace.run(|| -> Result<u64> {
+            Self::Connects => {
                 let mut count = 0;
                 while started.elapsed() < time {
                     let mut stream = connect(address)?;
@@ -82,17 +117,10 @@ impl Figure {
                     let _ = stream.read(&mut [0])?;
                     count += 1;
                 }
-                Ok(count)
-            })?,
+                count
+            }
         };
-        let elapsed = started.elapsed();
-        stop.store(true, Ordering::Relaxed);
-        if matches!(self, Self::Connects) {
-            drop(client.namespace.run(|| connect(address)));
-        }
-        let received = serving.join().expect("the server's thread is well")?;
-        let count = if count == 0 { received } else { count };
-        Ok(count as f64 / elapsed.as_secs_f64())
+        Ok((count, started.elapsed()))
     }
 
     /// The other side; what comes back is how many bytes arrived.
