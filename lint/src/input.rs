@@ -60,23 +60,43 @@ impl Input {
 /// doesn't replace the one of the same name in another file, as it does in [`Input::cluster`]; a selector that
 /// matches one of them is fine.
 pub fn surroundings(files: &[SourceFile]) -> Cluster {
+    let half = files.len() / 2;
+    if half < MANY {
+        return surroundings_of(files);
+    }
+    let (first, second) = files.split_at(half);
+    let (mut all, rest) = std::thread::scope(|scope| {
+        let rest = scope.spawn(|| surroundings_of(second));
+        (surroundings_of(first), rest.join().expect("copying doesn't panic"))
+    });
+    join(&mut all, rest);
+    all
+}
+
+/// So many files are worth a thread.
+const MANY: usize = 500;
+
+fn surroundings_of(files: &[SourceFile]) -> Cluster {
     let policy = |object: &Object| matches!(object.content, Content::Policy(_));
     let mut all = Cluster::default();
     for file in files {
         if file.manifest.objects.iter().all(policy) {
             all.policies.extend(file.policies().filter_map(|(_, policy)| policy.model.clone()));
-            continue;
+        } else {
+            join(&mut all, source::cluster([&file.manifest]));
         }
-        let one = source::cluster([&file.manifest]);
-        all.namespaces.extend(one.namespaces);
-        all.nodes.extend(one.nodes);
-        all.pods.extend(one.pods);
-        all.services.extend(one.services);
-        all.endpoint_slices.extend(one.endpoint_slices);
-        all.entry_points.extend(one.entry_points);
-        all.policies.extend(one.policies);
     }
     all
+}
+
+fn join(all: &mut Cluster, one: Cluster) {
+    all.namespaces.extend(one.namespaces);
+    all.nodes.extend(one.nodes);
+    all.pods.extend(one.pods);
+    all.services.extend(one.services);
+    all.endpoint_slices.extend(one.endpoint_slices);
+    all.entry_points.extend(one.entry_points);
+    all.policies.extend(one.policies);
 }
 
 /// What to read.

@@ -1,6 +1,6 @@
 //! All policies that are known, by namespace.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use netpol_policy::model::{Cluster, NetworkPolicy};
@@ -60,11 +60,11 @@ impl<'f> Policies<'f> {
     /// The policies of the files that have a namespace and a name, in the order of the files.
     pub fn named(&self, namespace: &str, name: &str) -> impl Iterator<Item = KnownPolicy<'_>> {
         let by_name = self.by_name.get_or_init(|| {
-            let mut all = HashMap::<Box<str>, HashMap<Box<str>, Vec<_>>>::new();
+            let mut all = HashMap::<_, ByName>::new();
             for (at, file, source) in self.written() {
                 let Some(name) = &source.metadata.name else { continue };
-                let names = all.entry(file.namespace_of(source).into()).or_default();
-                names.entry(name.value.clone()).or_default().push(at);
+                let names = at_key(&mut all, file.namespace_of(source));
+                at_key(names, &name.value).push(at);
             }
             all
         });
@@ -98,27 +98,32 @@ impl<'f> Policies<'f> {
     }
 
     fn collect(&self) -> HashMap<Box<str>, Vec<At>> {
-        let mut all = HashMap::<Box<str>, Vec<_>>::new();
-        let mut add = |namespace: &str, at| match all.get_mut(namespace) {
-            Some(there) => there.push(at),
-            None => _ = all.insert(namespace.into(), vec![at]),
-        };
+        let mut all = HashMap::<_, Vec<_>>::new();
         for (at, file, source) in self.written() {
-            add(file.namespace_of(source), at);
+            at_key(&mut all, file.namespace_of(source)).push(at);
         }
-        let mut written = std::collections::HashSet::new();
-        for policy in self.files.iter().flat_map(SourceFile::policies).filter_map(|(_, p)| p.model.as_ref()) {
-            written.insert(&policy.name);
+        let models = || self.written().filter_map(|(_, _, source)| source.model.as_ref());
+        let running = self.cluster.map(|cluster| &cluster.policies[..]).unwrap_or_default();
+        // Without a live cluster they are those of the files, in the same order.
+        if models().map(|policy| &policy.name).eq(running.iter().map(|policy| &policy.name)) {
+            return all;
         }
-        for (index, policy) in
-            self.cluster.into_iter().flat_map(|cluster| cluster.policies.iter().enumerate())
-        {
+        let written: HashSet<_> = models().map(|policy| &policy.name).collect();
+        for (index, policy) in running.iter().enumerate() {
             if !written.contains(&policy.name) {
-                add(&policy.name.namespace, At::Cluster(index));
+                at_key(&mut all, &policy.name.namespace).push(At::Cluster(index));
             }
         }
         all
     }
+}
+
+/// The value of a key, which is only copied when it is new.
+fn at_key<'m, V: Default>(all: &'m mut HashMap<Box<str>, V>, key: &str) -> &'m mut V {
+    if !all.contains_key(key) {
+        all.insert(key.into(), V::default());
+    }
+    all.get_mut(key).expect("it is there now")
 }
 
 impl<'f> KnownPolicy<'f> {

@@ -1,5 +1,6 @@
 //! The same file under several names.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::path::Path;
@@ -25,21 +26,16 @@ pub(super) fn of(_: &Metadata) -> Option<Identity> {
 /// Sorts by name and leaves each file once. Of several names one that isn't context counts, of those the one that the user gave, of those the one that
 /// is no link, of those the first.
 pub(super) fn once(loaded: &mut Vec<Loaded>) {
-    loaded.sort_by(|a, b| {
-        a.file.name.cmp(&b.file.name).then(a.file.context.cmp(&b.file.context)).then(b.named.cmp(&a.named))
-    });
+    loaded.sort_by(order);
     loaded.dedup_by(|later, first| later.file.name == first.file.name);
-    let mut by_identity: HashMap<Identity, Vec<usize>> = HashMap::with_capacity(loaded.len());
-    for (index, file) in loaded.iter().enumerate() {
-        if let Some(identity) = file.identity {
-            by_identity.entry(identity).or_default().push(index);
-        }
-    }
+    let identities = loaded.iter().enumerate().filter_map(|(index, file)| Some((file.identity?, index)));
+    let mut identities: Vec<_> = identities.collect();
+    identities.sort_unstable();
     let mut superfluous = vec![false; loaded.len()];
-    for same in by_identity.into_values().filter(|same| same.len() > 1) {
+    for same in identities.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
         // Hard links are files of their own: each is written by itself.
         let mut by_target: HashMap<_, Vec<usize>> = HashMap::new();
-        for index in same {
+        for &(_, index) in same {
             let target = std::fs::canonicalize(&*loaded[index].file.name).ok();
             by_target.entry(target).or_default().push(index);
         }
@@ -55,6 +51,14 @@ pub(super) fn once(loaded: &mut Vec<Loaded>) {
             }
         }
     }
+    if !superfluous.contains(&true) {
+        return;
+    }
     let mut superfluous = superfluous.into_iter();
     loaded.retain(|_| !superfluous.next().expect("one for each"));
+}
+
+/// By name, of one name what counts first.
+pub(super) fn order(a: &Loaded, b: &Loaded) -> Ordering {
+    a.file.name.cmp(&b.file.name).then(a.file.context.cmp(&b.file.context)).then(b.named.cmp(&a.named))
 }

@@ -14,10 +14,16 @@ pub fn ports_cover<'p>(outer: impl IntoIterator<Item = &'p Ports>, inner: &Ports
     items.iter().all(|item| {
         items_of().any(|outer| port_covers(outer, item))
             || range(item).is_some_and(|(protocol, first, last)| {
-                let mut set = PortSet::none();
-                for (_, a, b) in items_of().filter_map(range).filter(|(p, ..)| *p == protocol) {
-                    set.insert(a, b);
+                let parts = || {
+                    let ranges = items_of().filter_map(range);
+                    ranges.filter(|(p, a, b)| *p == protocol && *a <= last && first <= *b)
+                };
+                // One alone was looked at.
+                if parts().nth(1).is_none() {
+                    return false;
                 }
+                let mut set = PortSet::none();
+                parts().for_each(|(_, a, b)| set.insert(a, b));
                 set.contains_range(first, last)
             })
     })

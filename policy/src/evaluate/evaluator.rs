@@ -27,12 +27,22 @@ pub struct Evaluator<'c> {
 impl<'c> Evaluator<'c> {
     /// An evaluator for a cluster as it is now.
     pub fn new(cluster: &'c Cluster) -> Self {
+        Self::with(cluster, &cluster.policies, &cluster.pods)
+    }
+
+    /// Prepares these policies in the place of those of a cluster, to ask about these pods in the place of its own:
+    /// of the cluster only the namespaces and nodes count.
+    pub fn with(
+        cluster: &'c Cluster,
+        policies: impl IntoIterator<Item = &'c NetworkPolicy>,
+        pods: impl IntoIterator<Item = &'c Pod>,
+    ) -> Self {
         let mut by_namespace: HashMap<&str, Vec<_>> = HashMap::new();
-        for policy in &cluster.policies {
+        for policy in policies {
             by_namespace.entry(&policy.name.namespace).or_default().push(policy);
         }
         let mut implicit = HashMap::new();
-        for pod in &cluster.pods {
+        for pod in pods {
             if let Cow::Owned(namespace) = cluster.namespace(&pod.name.namespace)
                 && !implicit.contains_key(&*pod.name.namespace)
             {
@@ -113,9 +123,14 @@ impl<'c> Evaluator<'c> {
 
     /// What isolates a pod in a direction; empty when nothing does.
     pub fn isolation(&self, pod: &'c Pod, direction: Direction) -> Vec<Isolation<'c>> {
-        let label = pod.is_subject() && self.namespace_of(pod).default_deny().isolates(direction);
+        let label = pod.is_subject() && self.is_isolated_by_label(pod, direction);
         let policies = self.selecting(pod, direction).map(Isolation::Policy);
         policies.chain(label.then_some(Isolation::NamespaceLabel)).collect()
+    }
+
+    /// Whether the label of a pod's namespace isolates it.
+    pub fn is_isolated_by_label(&self, pod: &Pod, direction: Direction) -> bool {
+        self.namespace_of(pod).default_deny().isolates(direction)
     }
 
     fn decide(&self, flow: &Flow<'c>, direction: Direction) -> Decision<'c> {

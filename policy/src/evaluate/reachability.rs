@@ -37,6 +37,17 @@ impl<'e, 'c> Reachability<'e, 'c> {
         Self { evaluator, endpoints: prepared.collect() }
     }
 
+    /// For whoever knows already which policies isolate each endpoint for ingress and for egress: `None` where nothing
+    /// does. The policies of the evaluator don't count then.
+    pub fn of_isolated(
+        evaluator: &'e Evaluator<'c>,
+        endpoints: impl IntoIterator<Item = (Endpoint<'c>, [Option<Vec<&'c NetworkPolicy>>; 2])>,
+    ) -> Self {
+        type Isolated<'c> = (Endpoint<'c>, [Option<Vec<&'c NetworkPolicy>>; 2]);
+        let prepared = |(endpoint, [ingress, egress]): Isolated<'c>| Prepared { endpoint, egress, ingress };
+        Self { evaluator, endpoints: endpoints.into_iter().map(prepared).collect() }
+    }
+
     /// The endpoints, in the order given.
     pub fn endpoints(&self) -> impl ExactSizeIterator<Item = Endpoint<'c>> {
         self.endpoints.iter().map(|prepared| prepared.endpoint)

@@ -120,11 +120,6 @@ impl<'t> Builder<'t> {
         self.pairs.reserve(expected);
     }
 
-    /// Where the content so far ends.
-    pub(super) fn position(&self) -> u32 {
-        self.last_end
-    }
-
     /// The finished document.
     pub(super) fn finish(&mut self, index: usize) -> Document<'t> {
         let root = self.root.unwrap_or_else(|| {
@@ -155,7 +150,11 @@ impl<'t> Builder<'t> {
         // The parser's own text for a value that isn't written.
         let unwritten = written.is_empty() && event.style == ScalarStyle::Plain;
         let text = if unwritten { Cow::Borrowed("") } else { event.text };
-        let id = self.push(span, Data::Scalar { text, style: event.style, tag: event.tag })?;
+        let tag = match event.tag {
+            Tag::None => Tag::of_untagged(&text, event.style),
+            tag => tag,
+        };
+        let id = self.push(span, Data::Scalar { text, style: event.style, tag })?;
         self.last_end = self.last_end.max(span.end);
         self.complete(id, event.anchor, Size { nodes: 1, height: 0 })
     }

@@ -129,6 +129,7 @@ impl<'a> Node<'a> {
     /// anchor, tag, comments and line breaks around it. Empty where a null isn't written: after its colon or dash.
     ///
     /// Of an alias, the bytes of the node that it stands for; see [`Node::shared`].
+    #[inline]
     pub fn span(self) -> Span {
         self.data().span
     }
@@ -140,6 +141,7 @@ impl<'a> Node<'a> {
     }
 
     /// What it is.
+    #[inline]
     pub fn kind(self) -> Kind<'a> {
         match &self.data().data {
             Data::Scalar { text, style, .. } => Kind::Scalar(text, *style),
@@ -150,6 +152,7 @@ impl<'a> Node<'a> {
     }
 
     /// What Kubernetes reads in a scalar; `None` for collections.
+    #[inline]
     pub fn value(self) -> Option<Value<'a>> {
         match &self.data().data {
             Data::Scalar { text, style, tag } => Some(scalar::resolve(text, *style, *tag)),
@@ -158,6 +161,7 @@ impl<'a> Node<'a> {
     }
 
     /// The text of a scalar that is read as a text.
+    #[inline]
     pub fn as_str(self) -> Option<&'a str> {
         match self.value() {
             Some(Value::Str(text)) => Some(text),
@@ -166,6 +170,7 @@ impl<'a> Node<'a> {
     }
 
     /// True for `null`, `~` and nothing at all.
+    #[inline]
     pub fn is_null(self) -> bool {
         match &self.data().data {
             Data::Scalar { text, style, tag } => scalar::is_null(text, *style, *tag),
@@ -174,6 +179,7 @@ impl<'a> Node<'a> {
     }
 
     /// The name that a key has in JSON, where every key is a text: `on` is `true`, `010` is `8`.
+    #[inline]
     pub fn key_text(self) -> Cow<'a, str> {
         self.value().map_or(Cow::Borrowed(""), scalar::key_text)
     }
@@ -185,6 +191,7 @@ impl<'a> Node<'a> {
     }
 
     /// The items of a sequence; none of anything else.
+    #[inline]
     pub fn items(self) -> impl DoubleEndedIterator<Item = Item<'a>> + ExactSizeIterator {
         let range = match self.data().data {
             Data::Sequence { first, len, .. } => first as usize..(first + len) as usize,
@@ -198,6 +205,7 @@ impl<'a> Node<'a> {
 
     /// The entries of a mapping in the order of the text, repeated keys included, then those that merge keys bring.
     /// A merge key itself is none of them. None of anything else than a mapping.
+    #[inline]
     pub fn entries(self) -> impl DoubleEndedIterator<Item = Entry<'a>> + ExactSizeIterator {
         let (range, own) = match self.data().data {
             Data::Mapping { first, own, merged, .. } => {
@@ -221,10 +229,12 @@ impl<'a> Node<'a> {
         self.entries().rfind(|entry| entry.key.key_text() == key)
     }
 
+    #[inline]
     fn data(self) -> &'a NodeData<'a> {
         &self.document.nodes[self.id as usize]
     }
 
+    #[inline]
     fn child(self, id: u32, via: Option<Span>) -> Node<'a> {
         let node = &self.document.nodes[id as usize];
         let via = self.via.or(via);

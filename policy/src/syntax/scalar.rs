@@ -28,26 +28,39 @@ pub enum Value<'a> {
 pub(super) enum Tag {
     #[default]
     None,
+    /// None of these, and the characters can't mean anything but text, which is so for most scalars and asked often.
+    Text,
     /// `!!str`, `!`, and tags that say nothing to JSON.
     Str,
     /// `!!int`, `!!float`, `!!bool` or `!!null`: read as if unquoted.
     Plain,
 }
 
+impl Tag {
+    /// The tag of a scalar without any.
+    pub(super) fn of_untagged(text: &str, style: ScalarStyle) -> Self {
+        let is_text = style != ScalarStyle::Plain || matches!(plain(text), Value::Str(_));
+        if is_text { Self::Text } else { Self::None }
+    }
+}
+
+#[inline]
 pub(super) fn resolve(text: &str, style: ScalarStyle, tag: Tag) -> Value<'_> {
     match tag {
-        Tag::Str => Value::Str(text),
+        Tag::Text | Tag::Str => Value::Str(text),
         Tag::None if style != ScalarStyle::Plain => Value::Str(text),
         Tag::None | Tag::Plain => plain(text),
     }
 }
 
 /// Whether a scalar is null: `null`, `~` or nothing.
+#[inline]
 pub(super) fn is_null(text: &str, style: ScalarStyle, tag: Tag) -> bool {
-    text.len() <= "null".len() && resolve(text, style, tag) == Value::Null
+    tag != Tag::Text && text.len() <= "null".len() && resolve(text, style, tag) == Value::Null
 }
 
 /// The name that a key has in JSON.
+#[inline]
 pub(super) fn key_text(value: Value<'_>) -> Cow<'_, str> {
     match value {
         Value::Str(text) => Cow::Borrowed(text),
@@ -89,6 +102,12 @@ fn number(text: &str) -> Option<Value<'_>> {
     let decimal = text == "0" || (!text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()));
     if decimal && let Ok(number) = text.parse() {
         return Some(Value::Int(number));
+    }
+    // What holds anything else is a text, as most of the others are.
+    let of_numbers =
+        |b: u8| b.is_ascii_hexdigit() || matches!(b, b'.' | b'_' | b'+' | b'-' | b'x' | b'X' | b'o' | b'O');
+    if !text.starts_with(['.', '+', '-']) && !text.bytes().all(of_numbers) {
+        return None;
     }
     match text {
         ".nan" | ".NaN" | ".NAN" => return Some(Value::Float(f64::NAN)),

@@ -7,11 +7,8 @@ use ipnet::{IpNet, Ipv4Net};
 /// A CIDR as the API server reads it (`netutils.ParseCIDRSloppy`): leading zeros in IPv4 are decimal, host bits are
 /// allowed, and an IPv4-mapped block is the IPv4 block that it maps.
 pub fn parse_cidr(text: &str) -> Option<IpNet> {
-    let (address, length) = text.split_once('/')?;
-    if length.is_empty() || length.len() > 9 || !length.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let length: u8 = length.parse::<u32>().ok()?.try_into().ok()?;
+    let slash = text.bytes().position(|b| b == b'/')?;
+    let (address, length) = (&text[..slash], number(&text.as_bytes()[slash + 1..])?);
     match parse_address(address)? {
         IpAddr::V6(v6) if length >= 96 => match v6.to_ipv4_mapped() {
             Some(v4) => Ipv4Net::new(v4, length - 96).ok().map(IpNet::V4),
@@ -23,19 +20,28 @@ pub fn parse_cidr(text: &str) -> Option<IpNet> {
 
 /// An address as the API server reads it.
 pub(in crate::source) fn parse_address(text: &str) -> Option<IpAddr> {
-    if text.contains(':') {
-        return text.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
-    }
     let mut octets = [0; 4];
-    let mut parts = text.split('.');
+    let mut parts = text.as_bytes().split(|b| *b == b'.');
     for octet in &mut octets {
-        let part = parts.next()?;
-        if part.is_empty() || part.len() > 9 || !part.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
+        match parts.next().and_then(number) {
+            Some(number) => *octet = number,
+            None if text.contains(':') => return text.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+            None => return None,
         }
-        *octet = part.parse::<u32>().ok()?.try_into().ok()?;
     }
     parts.next().is_none().then(|| Ipv4Addr::from(octets).into())
+}
+
+/// Up to nine decimal digits that make up to 255.
+fn number(digits: &[u8]) -> Option<u8> {
+    if digits.is_empty() || digits.len() > 9 {
+        return None;
+    }
+    let mut number = 0_u32;
+    for digit in digits {
+        number = number * 10 + u32::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+    }
+    number.try_into().ok()
 }
 
 #[cfg(test)]

@@ -83,7 +83,11 @@ impl Context {
         let mut again = false;
         for entry in node.entries() {
             let key = entry.key.key_text();
-            match names.iter().position(|name| *name == key) {
+            // Nearly all differ in their length or their first character.
+            let is = |name: &&str| {
+                name.len() == key.len() && name.bytes().next() == key.bytes().next() && **name == *key
+            };
+            match names.iter().position(is) {
                 Some(index) => again |= fields.known[index].replace(entry).is_some(),
                 None => fields.stray.push(entry),
             }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Builder, Data, Fault, ScalarStyle, SyntaxErrorKind, Tag, fault, narrow, scalar};
 
 pub(super) fn is_merge_key(data: &Data<'_>) -> bool {
-    matches!(data, Data::Scalar { text, style: ScalarStyle::Plain, tag: Tag::None } if *text == "<<")
+    matches!(data, Data::Scalar { text, style: ScalarStyle::Plain, tag: Tag::None | Tag::Text } if *text == "<<")
 }
 
 impl Builder<'_> {
