@@ -224,7 +224,7 @@ fn problems(enforced: &Enforced) -> Vec<String> {
 fn counted(enforced: &Enforced, reason: &str) -> u64 {
     let status = status(enforced);
     let counters = status["counters"].as_array().unwrap().iter();
-    let dropped = counters.filter(|counter| counter["reason"] == reason && counter["dropped"] == true);
+    let dropped = counters.filter(|counter| counter["reason"] == reason && counter["verdict"] == "dropped");
     dropped.map(|counter| counter["packets"].as_u64().unwrap()).sum()
 }
 

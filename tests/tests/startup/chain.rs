@@ -147,16 +147,15 @@ fn an_address_that_is_used_again_belongs_to_the_new_pod() {
     let sandbox = Sandbox { container: "c1", pod: Some("default/new"), namespace: &namespace };
     let result = started.add(sandbox).unwrap();
     assert!(result["ips"][0]["address"].as_str().unwrap().starts_with(&address.v4.to_string()), "{result}");
-    let state = std::fs::read_to_string(started.state().join("state.json")).unwrap();
-    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
-    let bound = state["endpoints"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|endpoint| (&endpoint["pod"], &endpoint["egress"]["state"]));
-    let bound = bound.collect::<Vec<_>>();
-    assert!(bound.contains(&(&json!("default/new"), &json!("isolated"))), "{bound:?}");
-    assert!(!bound.iter().any(|(pod, _)| **pod == "default/old"), "{bound:?}");
+    // What the agent says of itself follows a moment later.
+    eventually("the address is the new pod's", CONVERGENCE, || {
+        let state = std::fs::read_to_string(started.state().join("state.json")).unwrap();
+        let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+        let endpoints = state["endpoints"].as_array().unwrap();
+        let is = |pod: &str| endpoints.iter().find(|endpoint| endpoint["pod"] == pod);
+        is("default/new").is_some_and(|new| new["egress"]["state"] == "isolated")
+            && is("default/old").is_none()
+    });
     // The pod is pinged by its peer in vain.
     let peer = &started.enforced.running.lab.pods["default/peer"].namespace;
     let ping = peer.run(|| {

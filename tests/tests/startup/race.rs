@@ -33,10 +33,9 @@ fn no_packet_passes_before_policy() {
         return;
     }
     // A policy that isolates, and the label of a namespace that has no policy at all.
-    let label = "apiVersion: v1\nkind: Namespace\nmetadata: {name: racers, labels: {netpol.dev/default-deny: all}}\n---\n";
     for (plugin, isolation) in [
         ("bridge", deny("closed").replace("metadata: {", "metadata: {namespace: racers, ")),
-        ("ptp", label.to_owned()),
+        ("ptp", label("all")),
     ] {
         let names = (0..starts()).map(|number| format!("racer-{number}")).collect::<Vec<_>>();
         let pods = names.iter().map(|name| (name.as_str(), "closed")).collect::<Vec<_>>();
@@ -74,6 +73,13 @@ fn no_packet_passes_before_policy() {
             waited[waited.len() / 2] / 1e3,
         );
     }
+}
+
+/// The namespace `racers` with the label that isolates.
+fn label(value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: racers, labels: {{netpol.dev/default-deny: {value}}}}}\n---\n"
+    )
 }
 
 /// Pods of the namespace `racers`.
@@ -177,7 +183,7 @@ impl Race {
     fn opens_with_the_policy(&self, started: &mut Started) {
         started.enforced.edit(&[(
             "start.yaml",
-            &racers(&[(self.namespace.name().trim_start_matches("racers/"), "open")]),
+            &(label("none") + &racers(&[(self.namespace.name().trim_start_matches("racers/"), "open")])),
         )]);
         let inside = sockets(&self.namespace, Some(self.address), LATE);
         for (family, (peer, inside)) in Family::BOTH.into_iter().zip(self.peer.iter().zip(&inside)) {
