@@ -71,7 +71,7 @@ pub struct Places {
     #[arg(long, value_name = "DIR", env = "NETPOL_BPFFS", default_value = "/sys/fs/bpf")]
     pub bpffs: PathBuf,
     /// Where the agent's state file and socket are.
-    #[arg(long, value_name = "DIR", default_value = "/run/netpol-enforcer")]
+    #[arg(long, value_name = "DIR", env = "NETPOL_STATE_DIR", default_value = "/run/netpol-enforcer")]
     pub state_dir: PathBuf,
 }
 

@@ -56,7 +56,11 @@ fn audited(paths: &[Path]) -> bool {
 fn half(out: &mut String, what: &str, end: &End, half: &Half, paint: &dyn Fn(&str, &str) -> String) {
     let word = |allowed: bool| if allowed { paint("allowed", "32") } else { paint("denied", "31") };
     let policy = &half.policy;
-    let _ = writeln!(out, "  {what:7} policies: {}: {}", word(policy.allowed), policy.why);
+    let why = match policy.why.strip_prefix("allowed ") {
+        Some(by) => format!(" {by}"),
+        None => format!(": {}", policy.why),
+    };
+    let _ = writeln!(out, "  {what:7} policies: {}{why}", word(policy.allowed));
     if !policy.isolated_by.is_empty() {
         let _ = writeln!(out, "                    isolated by {}", policy.isolated_by.join(", "));
     }

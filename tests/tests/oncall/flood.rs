@@ -19,6 +19,8 @@ use crate::common::{CONVERGENCE, Enforced, eventually};
 /// More than the buffer of events holds.
 const FLOOD: u64 = 30_000;
 
+const ROUNDS: usize = 3;
+
 /// Packets of the frontend to the database's pod that nobody listens for, as fast as they go.
 fn flood(enforced: &Enforced, packets: u64) -> Duration {
     let lab = &enforced.running.lab;
@@ -66,19 +68,32 @@ fn a_reader_that_stops_holds_up_nobody() {
         dropped(&enforced) > before
     });
 
-    let read = (dropped(&enforced), flood(&enforced, FLOOD));
-    assert_eq!(dropped(&enforced) - read.0, FLOOD, "all are counted while the agent reads");
-
     let agent = Pid::from_raw(enforced.agents[0].pid()).unwrap();
-    kill_process(agent, Signal::STOP).unwrap();
-    let unread = (dropped(&enforced), lost(&enforced, "buffer_full"), flood(&enforced, FLOOD));
-    assert_eq!(dropped(&enforced) - unread.0, FLOOD, "all are counted while nobody reads");
-    assert!(lost(&enforced, "buffer_full") > unread.1, "the buffer was never full");
-    // What is allowed goes on as ever, old and new.
-    all_alive(&mut kept);
-    enforced.expect(&["backend -> db:3306"], &["frontend -> db:3306"]);
-    kill_process(agent, Signal::CONT).unwrap();
-    println!("{FLOOD} denied packets: {:?} with a reader, {:?} without", read.1, unread.2);
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        let before = dropped(&enforced);
+        times[0].push(flood(&enforced, FLOOD));
+        assert_eq!(dropped(&enforced) - before, FLOOD, "all are counted while the agent reads");
+
+        kill_process(agent, Signal::STOP).unwrap();
+        // Until nothing fits any more; what is measured then is a full buffer.
+        flood(&enforced, FLOOD);
+        let before = (dropped(&enforced), lost(&enforced, "buffer_full"));
+        times[1].push(flood(&enforced, FLOOD));
+        assert_eq!(dropped(&enforced) - before.0, FLOOD, "all are counted while nobody reads");
+        assert_eq!(lost(&enforced, "buffer_full") - before.1, FLOOD, "all of them are lost");
+        // What is allowed goes on as ever, old and new.
+        all_alive(&mut kept);
+        enforced.expect(&["backend -> db:3306"], &[]);
+        kill_process(agent, Signal::CONT).unwrap();
+    }
+    let [read, unread] = times.map(|mut times| {
+        times.sort();
+        times[ROUNDS / 2]
+    });
+    println!(
+        "{FLOOD} denied packets, median of {ROUNDS}: {read:?} with a reader, {unread:?} with a full buffer"
+    );
 
     let monitor = Monitor::start(&enforced, "after", &["--to", "default/db"]);
     eventually("events are told again", CONVERGENCE, || {
