@@ -67,6 +67,15 @@ pub struct Options {
     pub standing: watch::Sender<Standing>,
 }
 
+/// What the loop leaves for others to read.
+#[derive(Clone)]
+pub struct Shared {
+    /// For those who name what happens.
+    pub view: Arc<RwLock<View>>,
+    /// For those who ask how it is.
+    pub vitals: Arc<Vitals>,
+}
+
 /// A running agent.
 pub struct Agent {
     options: Options,
@@ -123,8 +132,7 @@ impl Agent {
         hooks: Hooks,
         programmer: Programmer<Maps>,
         flows: Flows,
-        view: Arc<RwLock<View>>,
-        vitals: Arc<Vitals>,
+        Shared { view, vitals }: Shared,
     ) -> Self {
         let report = Report {
             version: env!("CARGO_PKG_VERSION").into(),

@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use tokio::sync::watch;
 
-use crate::agent::{Agent, Event, Options};
+use crate::agent::{Agent, Event, Options, Shared};
 use crate::cli::{Attach, Cni, MetricsAddress, PodEvents, Run, SourceKind, Unknown, WhenAway};
 use crate::cni::{self, Entry, Installation};
 use crate::kernel::{
@@ -153,7 +153,7 @@ pub(super) fn run(run: Run) -> Result<()> {
         standing,
     };
     let hooks = Hooks::new(pins, manner);
-    Agent::new(options, netlink, loaded, hooks, programmer, flows, view, vitals)
+    Agent::new(options, netlink, loaded, hooks, programmer, flows, Shared { view, vitals })
         .taking_over(handover)
         .run(&events)?;
     log::info("stopped", &[("enforcement", &"what is programmed stays enforced")]);
