@@ -5,6 +5,7 @@ mod flood;
 mod kernel_map;
 mod metrics;
 mod monitor;
+mod scenarios;
 mod trace;
 
 use netpol_tests::agent;
