@@ -79,7 +79,7 @@ enum What {
         #[arg(long, default_value_t = 10_000)]
         peers: usize,
         /// Seconds of each measurement.
-        #[arg(long, default_value_t = 0.3)]
+        #[arg(long, default_value_t = 0.2)]
         seconds: f64,
         /// Measurements of each kind.
         #[arg(long, default_value_t = 21)]
