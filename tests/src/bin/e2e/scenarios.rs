@@ -100,8 +100,9 @@ impl<'k> World<'k> {
         let deadline = Instant::now() + SETTLES_WITHIN;
         let only = flows.iter().map(|(flow, _)| flow.clone()).collect::<Vec<_>>();
         loop {
-            let places = Places::ask(self.kubectl)?;
-            let outcomes = reach::try_all(self.kubectl, &places, &self.nodes, self.outside.as_ref(), &only);
+            let outcomes = Places::ask(self.kubectl).and_then(|places| {
+                reach::try_all(self.kubectl, &places, &self.nodes, self.outside.as_ref(), &only)
+            });
             let wrong = match outcomes {
                 Ok(outcomes) => {
                     let pairs = flows.iter().zip(&outcomes);
@@ -179,7 +180,8 @@ impl<'k> World<'k> {
         Ok(())
     }
 
-    fn wait_for_pods(&self) -> Result<()> {
+    /// Waits until all pods are ready.
+    pub(crate) fn wait_for_pods(&self) -> Result<()> {
         let selector = format!("--selector={LABEL}");
         let arguments =
             ["wait", "pods", "--all-namespaces", &selector, "--for=condition=Ready", "--timeout=120s"];

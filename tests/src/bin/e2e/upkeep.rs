@@ -31,11 +31,12 @@ pub(crate) fn roll_out(world: &mut World<'_>) -> Result<()> {
         let connect = connect_command(database, port, patience);
         format!("while :; do if {connect} 2>/dev/null; then echo yes; else echo no; fi; sleep 0.02; done")
     };
-    let open = "curl --silent --max-time 600 --rate 20/s --output /dev/null --write-out '%{http_code} %{num_connects}\\n' ";
+    // What goes to the standard error is not kept back until there is a block of it.
+    let open = "curl --silent --max-time 600 --rate 20/s --output /dev/null --write-out '%{stderr}%{http_code} %{num_connects}\\n' ";
     let kept = Traffic::start(
         world.kubectl,
         "backend",
-        &format!("exec {open} 'http://{database}:3306/hostname?[1-100000]'"),
+        &format!("exec {open} 'http://{database}:3306/hostname?[1-100000]' 2>&1"),
     )?;
     let allowed = Traffic::start(world.kubectl, "backend", &tries(Duration::from_secs(3)))?;
     let denied = Traffic::start(world.kubectl, "frontend", &tries(Duration::from_millis(200)))?;
@@ -99,6 +100,7 @@ pub(crate) fn lose_a_node(world: &mut World<'_>, kill: &str, start: Option<&str>
         thread::sleep(Duration::from_millis(300));
     }
     let start = Instant::now();
+    world.wait_for_pods()?;
     let (count, _) = world.expect(&flows)?;
     said(&format!("{lost} back: {count} flows as expected after {}", crate::seconds(start.elapsed())));
     Ok(())
