@@ -39,10 +39,8 @@ pub(crate) fn pod() -> Option<Pod> {
 fn pod_in(arguments: &str) -> Option<Pod> {
     let value = |wanted: &str| {
         let pairs = arguments.split(';').filter_map(|pair| pair.split_once('='));
-        pairs
-            .filter(|(key, value)| *key == wanted && !value.is_empty())
-            .map(|(_, value)| value.to_owned())
-            .last()
+        let mut found = pairs.rev().filter(|(key, value)| *key == wanted && !value.is_empty());
+        found.next().map(|(_, value)| value.to_owned())
     };
     Some(Pod { namespace: value("K8S_POD_NAMESPACE")?, name: value("K8S_POD_NAME")? })
 }

@@ -44,7 +44,7 @@ impl Agent {
                 Ok(count) => copied = count,
                 // Connections of protocols that tell an opening from a reply go on without.
                 Err(error) => {
-                    log::error("flows of the former version can't be carried over", &[("error", &error)])
+                    log::error("flows of the former version can't be carried over", &[("error", &error)]);
                 }
             }
             let mut settings = self.options.settings;

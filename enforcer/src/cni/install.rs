@@ -106,7 +106,7 @@ impl Installation {
                     match &text {
                         Some(Ok(path)) => log::info("CNI plugin chained", &[("configuration", path)]),
                         Some(Err(error)) => {
-                            log::warn("the CNI plugin can't be chained yet", &[("error", error)])
+                            log::warn("the CNI plugin can't be chained yet", &[("error", error)]);
                         }
                         None => {}
                     }

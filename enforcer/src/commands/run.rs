@@ -135,7 +135,7 @@ pub(super) fn run(run: Run) -> Result<()> {
     start_source(source, tell.clone())?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         signals.wait();
-        tell.send(Event::Stop)
+        drop(tell.send(Event::Stop));
     })?;
 
     let vitals = Arc::new(Vitals::new(node.clone()));
