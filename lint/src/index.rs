@@ -8,6 +8,7 @@ mod listening;
 mod namespace;
 mod policies;
 mod targets;
+mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -261,6 +262,23 @@ impl<'c> Index<'c> {
         selector: &'i LabelSelector,
     ) -> impl Iterator<Item = &'c Pod> + use<'i, 'c> {
         self.namespaces.get(namespace).into_iter().flat_map(|namespace| namespace.matching(selector))
+    }
+
+    /// The same, each pod with `namespace/name` of its workload, as far as the pod's name and labels tell.
+    pub(crate) fn members<'i>(
+        &'i self,
+        namespace: &str,
+        selector: &'i LabelSelector,
+    ) -> impl Iterator<Item = (&'i str, &'c Pod)> + use<'i, 'c> {
+        self.namespaces.get(namespace).into_iter().flat_map(|namespace| namespace.members(selector))
+    }
+
+    /// One pod of each workload of a namespace, with the workload's name.
+    pub(crate) fn workloads<'i>(
+        &'i self,
+        namespace: &str,
+    ) -> impl Iterator<Item = (&'i str, &'c Pod)> + use<'i, 'c> {
+        self.namespaces.get(namespace).into_iter().flat_map(NamespaceIndex::workloads)
     }
 
     /// The values that a label has on the pods of a namespace, each once.

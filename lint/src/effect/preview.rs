@@ -1,14 +1,12 @@
 //! What a change does to who may connect, within a bound: for whoever is about to make it.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 
-use netpol_policy::evaluate::{Endpoint, Evaluator};
-use netpol_policy::model::{
-    Cluster, Direction, LabelSelector, NetworkPolicy, Peer, Pod, PodNamespaces, WorkloadKind,
-};
+use netpol_policy::evaluate::{Endpoint, Evaluator, Reachability};
+use netpol_policy::model::{Cluster, Direction, NetworkPolicy, Peer, Peers, Pod, PodNamespaces};
 
 use super::groups::{Flow, Flows, Pairs};
-use super::reach::Asked;
 use crate::index::Index;
 use crate::matrix::{have_common_family, world};
 use crate::output::plural;
@@ -50,16 +48,16 @@ impl Preview {
             return preview;
         }
         let own = &*after.name.namespace;
-        let mut workloads = BTreeMap::<String, (&Pod, usize)>::new();
+        let mut workloads = BTreeMap::<&str, (&Pod, usize)>::new();
         let mut counted = HashSet::new();
         for policy in before.into_iter().chain([after]) {
-            for pod in index.pods(own, &policy.pod_selector).filter(|pod| !pod.finished) {
+            for (workload, pod) in index.members(own, &policy.pod_selector) {
                 if counted.len() == PODS {
                     preview.cut = true;
                     break;
                 }
                 if counted.insert(std::ptr::from_ref(pod)) {
-                    workloads.entry(workload(pod)).or_insert((pod, 0)).1 += 1;
+                    workloads.entry(workload).or_insert((pod, 0)).1 += 1;
                 }
             }
         }
@@ -102,69 +100,59 @@ impl Preview {
         before: Option<&NetworkPolicy>,
         after: &NetworkPolicy,
         index: &Index<'_>,
-        workloads: &BTreeMap<String, (&Pod, usize)>,
+        workloads: &BTreeMap<&str, (&Pod, usize)>,
         pairs: usize,
     ) {
-        let mut asked = Asked::new(index);
-        let mut names = HashSet::new();
-        let most = (pairs as f64).sqrt() as usize;
-        for (name, (pod, _)) in workloads {
-            if names.len() == most.max(1) {
+        let most = ((pairs as f64).sqrt() as usize).max(1);
+        self.cut |= workloads.len() > most;
+        let mut pods: Vec<_> =
+            workloads.iter().take(most).map(|(workload, (pod, _))| (*workload, *pod)).collect();
+        let subjects = pods.len();
+        let Some(most) = pairs.checked_div(subjects) else { return };
+        let mut names: HashSet<_> = pods.iter().map(|(workload, _)| *workload).collect();
+        for (seen, (workload, pod)) in far_ends(before, after, index).enumerate() {
+            if pods.len() >= most.max(1) || seen >= PODS {
                 self.cut = true;
                 break;
             }
-            names.insert(name.clone());
-            asked.add(pod);
-        }
-        let subjects = asked.pods.len();
-        let Some(ends) = pairs.checked_div(subjects) else { return };
-        let mut seen = 0;
-        for pod in far_ends(before, after, index) {
-            seen += 1;
-            if asked.pods.len() >= ends.max(1) || seen > PODS {
-                self.cut = true;
-                break;
-            }
-            if names.insert(workload(pod)) {
-                asked.add(pod);
+            if names.insert(workload) {
+                pods.push((workload, pod));
             }
         }
-        let (base, others) = asked.surroundings(after);
-        let with = |policy: Option<&NetworkPolicy>| {
-            let policies = others.iter().chain(policy).cloned().collect();
-            Cluster { policies, ..base.clone() }
+        let named = before.into_iter().chain([after]);
+        let blocks = if named.clone().any(names_blocks) {
+            let named = named.cloned().collect();
+            world::blocks(&Cluster { policies: named, ..Cluster::default() })
+        } else {
+            Vec::new()
         };
-        let clusters = [with(before), with(Some(after))];
-        let mut ends: Vec<_> = base.pods.iter().map(|pod| (workload(pod), Endpoint::pod(pod))).collect();
-        let named =
-            Cluster { policies: before.into_iter().chain([after]).cloned().collect(), ..Cluster::default() };
-        let named_blocks = named.policies.iter().any(names_blocks);
-        for block in named_blocks.then(|| world::blocks(&named)).into_iter().flatten() {
-            ends.push((block.cidr.to_string(), Endpoint::outside(block.sample)));
-        }
-        let endpoints: Vec<_> = ends.iter().map(|(_, endpoint)| *endpoint).collect();
-        let evaluators = clusters.each_ref().map(Evaluator::new);
-        let all = evaluators.each_ref().map(|evaluator| evaluator.reachability(endpoints.clone()));
+        let blocks: Vec<_> = blocks.iter().map(|block| (block.cidr.to_string(), block.sample)).collect();
+        let around = surroundings(index, &pods);
+        let evaluator = Evaluator::with(&around, [], pods.iter().map(|(_, pod)| *pod));
+        let both = Both::new(&evaluator, [before, Some(after)], index, &pods, &blocks);
         let mut found = Pairs::default();
-        let changed = Direction::ALL.into_iter().filter(|direction| {
+        let mut done = HashSet::new();
+        let changed = |direction: &Direction| {
             before.and_then(|before| before.rules(*direction)) != after.rules(*direction)
                 || before.is_none_or(|before| before.pod_selector != after.pod_selector)
-        });
-        let mut done = HashSet::new();
-        for direction in changed {
-            for (subject, far) in
-                (0..subjects).flat_map(|subject| (0..ends.len()).map(move |far| (subject, far)))
-            {
-                let (from, to) =
-                    if direction == Direction::Ingress { (far, subject) } else { (subject, far) };
-                if from == to
-                    || !done.insert((from, to))
-                    || !have_common_family(endpoints[from], endpoints[to])
-                {
-                    continue;
+        };
+        for direction in Direction::ALL.into_iter().filter(changed) {
+            let far_ends: Vec<_> = (0..both.ends.len()).map(|far| both.names(direction, far)).collect();
+            for subject in 0..subjects {
+                let isolates = both.isolates(subject, direction);
+                for far in (0..both.ends.len()).filter(|far| isolates || far_ends[*far]) {
+                    let (from, to) =
+                        if direction == Direction::Ingress { (far, subject) } else { (subject, far) };
+                    if from != to
+                        && done.insert((from, to))
+                        && have_common_family(both.ends[from].1, both.ends[to].1)
+                    {
+                        let [old, new] = both.reach.each_ref().map(|reach| reach.connections(from, to));
+                        if old != new {
+                            found.add(both.ends[from].0, both.ends[to].0, &old, &new);
+                        }
+                    }
                 }
-                let [old, new] = all.each_ref().map(|reachability| reachability.connections(from, to));
-                found.add(&ends[from].0, &ends[to].0, &old, &new);
             }
         }
         self.flows = found.group();
@@ -218,12 +206,103 @@ fn changes(verb: &str, was: &str, flows: &[Flow]) -> Option<String> {
     Some(format!("{} {that} {was} {verb}: {named}{more}", plural(count, "flow")))
 }
 
-/// Pods at the other end: first those that rules name, then the others of the namespace.
+/// What decides between some pods and addresses, before and after.
+struct Both<'b> {
+    evaluator: &'b Evaluator<'b>,
+    policies: [Option<&'b NetworkPolicy>; 2],
+    ends: Vec<(&'b str, Endpoint<'b>)>,
+    reach: [Reachability<'b, 'b>; 2],
+}
+
+impl<'b> Both<'b> {
+    fn new(
+        evaluator: &'b Evaluator<'b>,
+        policies: [Option<&'b NetworkPolicy>; 2],
+        index: &'b Index<'_>,
+        pods: &[(&'b str, &'b Pod)],
+        blocks: &'b [(String, IpAddr)],
+    ) -> Self {
+        let own = policies.into_iter().flatten().next().map(|policy| &policy.name);
+        let blocks = blocks.iter().map(|(name, sample)| (&**name, Endpoint::outside(*sample)));
+        let ends: Vec<_> =
+            pods.iter().map(|(workload, pod)| (*workload, Endpoint::pod(pod))).chain(blocks).collect();
+        let mut prepared = [const { Vec::new() }; 2];
+        for (_, end) in &ends {
+            let by_others = Direction::ALL.map(|direction| {
+                let pod = end.as_pod()?;
+                let others = index.isolating(pod, direction).filter(|policy| Some(&policy.name) != own);
+                let others: Vec<_> = others.collect();
+                let label = pod.is_subject() && evaluator.is_isolated_by_label(pod, direction);
+                (label || !others.is_empty()).then_some(others)
+            });
+            for (prepared, policy) in prepared.iter_mut().zip(policies) {
+                let mut all = by_others.clone();
+                if let (Some(policy), Some(pod)) = (policy, end.as_pod())
+                    && pod.is_subject()
+                    && pod.name.namespace == policy.name.namespace
+                    && policy.pod_selector.matches(&pod.labels)
+                {
+                    for (all, direction) in all.iter_mut().zip(Direction::ALL) {
+                        if policy.rules(direction).is_some() {
+                            all.get_or_insert_default().push(policy);
+                        }
+                    }
+                }
+                prepared.push((*end, all));
+            }
+        }
+        let reach = prepared.map(|prepared| Reachability::of_isolated(evaluator, prepared));
+        Self { evaluator, policies, ends, reach }
+    }
+
+    /// Whether a pod is isolated in a direction from now on, or no longer.
+    fn isolates(&self, subject: usize, direction: Direction) -> bool {
+        let [before, after] = self.reach.each_ref().map(|reach| reach.is_isolated(subject, direction));
+        before != after
+    }
+
+    /// Whether some rule of a direction may mean an end, before or after: only then it can make a difference there.
+    fn names(&self, direction: Direction, far: usize) -> bool {
+        let (_, end) = self.ends[far];
+        self.policies.into_iter().flatten().any(|policy| {
+            let mut rules = policy.rules(direction).unwrap_or_default().iter();
+            rules.any(|rule| match &rule.peers {
+                Peers::All => true,
+                // Pods have addresses too.
+                Peers::Only(peers) => peers.iter().any(|peer| {
+                    matches!(peer, Peer::Block(_)) || self.evaluator.peer_matches(policy, peer, end)
+                }),
+            })
+        })
+    }
+}
+
+/// The namespaces and nodes of some pods.
+fn surroundings(index: &Index<'_>, pods: &[(&str, &Pod)]) -> Cluster {
+    let all = index.cluster();
+    let mut part = Cluster::default();
+    for (_, pod) in pods {
+        let name = &*pod.name.namespace;
+        if !part.namespaces.contains_key(name)
+            && let Some(namespace) = all.namespaces.get(name)
+        {
+            part.add_namespace(namespace.clone());
+        }
+    }
+    let nodes: HashSet<_> = pods.iter().filter_map(|(_, pod)| pod.node.as_ref()).collect();
+    if !nodes.is_empty() {
+        part.nodes = all.nodes.iter().filter(|node| nodes.contains(&node.name)).cloned().collect();
+    }
+    part
+}
+
+/// Pods at the other end with their workloads: first those that rules name, then one of each other workload of the
+/// namespace.
 fn far_ends<'i>(
     before: Option<&'i NetworkPolicy>,
     after: &'i NetworkPolicy,
     index: &'i Index<'_>,
-) -> impl Iterator<Item = &'i Pod> {
+) -> impl Iterator<Item = (&'i str, &'i Pod)> {
     let own = &*after.name.namespace;
     let rules = before.into_iter().chain([after]).flat_map(|policy| {
         Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten()
@@ -237,45 +316,14 @@ fn far_ends<'i>(
             PodNamespaces::Own => vec![own],
             PodNamespaces::Selected(selector) => index.namespaces(selector).names,
         };
-        names.into_iter().flat_map(move |name| index.pods(name, pods))
+        names.into_iter().flat_map(move |name| index.members(name, pods))
     });
-    named.chain(index.pods(own, everything())).filter(|pod| !pod.finished)
-}
-
-fn everything() -> &'static LabelSelector {
-    static EVERYTHING: std::sync::LazyLock<LabelSelector> =
-        std::sync::LazyLock::new(LabelSelector::everything);
-    &EVERYTHING
+    named.chain(index.workloads(own))
 }
 
 fn names_blocks(policy: &NetworkPolicy) -> bool {
     let mut rules = Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten();
     rules.any(|rule| rule.peers.items().iter().any(|peer| matches!(peer, Peer::Block(_))))
-}
-
-/// `namespace/name` of the workload that a pod belongs to, as far as its name and labels tell.
-fn workload(pod: &Pod) -> String {
-    let (namespace, name) = (&pod.name.namespace, &*pod.name.name);
-    let label = |key: &str| {
-        pod.labels.iter().find(|(known, _)| known.as_str() == key).map(|(_, value)| value.as_str())
-    };
-    let without =
-        |suffix: &str| name.rsplit_once('-').filter(|(_, end)| *end == suffix).map(|(stem, _)| stem);
-    let stem = if pod.name.kind != WorkloadKind::Pod {
-        None
-    } else if let Some(hash) = label("pod-template-hash") {
-        let stem = name.rsplit_once('-').map(|(stem, _)| stem);
-        stem.and_then(|stem| stem.strip_suffix(hash)?.strip_suffix('-'))
-    } else if let Some(number) = label("apps.kubernetes.io/pod-index") {
-        without(number)
-    } else if label("statefulset.kubernetes.io/pod-name").is_some()
-        || label("controller-revision-hash").is_some()
-    {
-        name.rsplit_once('-').map(|(stem, _)| stem)
-    } else {
-        None
-    };
-    format!("{namespace}/{}", stem.unwrap_or(name))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use super::kinds::{Kinds, Listeners};
 use super::labels::ByLabel;
 use super::listening::Listening;
+use super::workloads::Workloads;
 use netpol_policy::model::{LabelSelector, Labels, Pod, Service};
 
 /// A namespace that was given or that a workload is in.
@@ -27,6 +28,8 @@ pub(super) struct NamespaceIndex<'c> {
     kinds: Kinds<'c>,
     /// Kinds that say the same about where they listen; worked out when somebody asks.
     listeners: OnceLock<Listeners>,
+    /// Made when somebody asks.
+    workloads: OnceLock<Workloads>,
 }
 
 impl<'c> NamespaceIndex<'c> {
@@ -70,6 +73,26 @@ impl<'c> NamespaceIndex<'c> {
             }
             None => Box::new(self.pods.iter().copied().filter(matches)),
         }
+    }
+
+    /// The same, each pod with the name of its workload.
+    pub(super) fn members<'i>(
+        &'i self,
+        selector: &'i LabelSelector,
+    ) -> Box<dyn Iterator<Item = (&'i str, &'c Pod)> + 'i> {
+        let workloads = self.workloads.get_or_init(|| Workloads::new(&self.pods));
+        let member = |id: u32| (workloads.of(id), self.pods[id as usize]);
+        let matches = move |(_, pod): &(&str, &Pod)| selector.matches(&pod.labels);
+        match self.by_label.rarest(selector).and_then(|rarest| self.by_label.meeting(rarest)) {
+            Some(lists) => Box::new(lists.into_iter().flatten().map(move |id| member(*id)).filter(matches)),
+            None => Box::new((0..self.pods.len() as u32).map(member).filter(matches)),
+        }
+    }
+
+    /// The first pod of each workload, with the workload's name.
+    pub(super) fn workloads(&self) -> impl Iterator<Item = (&str, &'c Pod)> {
+        let workloads = self.workloads.get_or_init(|| Workloads::new(&self.pods));
+        workloads.firsts().map(|id| (workloads.of(id), self.pods[id as usize]))
     }
 
     /// One of the pods for each combination of labels and ports among those that a selector matches.
