@@ -4,6 +4,7 @@ mod away;
 mod churn;
 mod enforcement;
 mod pod_events;
+mod standing;
 
 use netpol_tests::agent::Agent;
 use netpol_tests::apiserver::{ApiServer, skip as no_server};
