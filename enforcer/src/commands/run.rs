@@ -58,7 +58,7 @@ pub(super) fn run(run: Run) -> Result<()> {
     };
     let mut netlink = Netlink::open().context("opening a netlink socket")?;
     if !run.beside_others {
-        refuse_others(&mut netlink)?;
+        refuse_others(&mut netlink, &run.cni.places.cni_conf_dir)?;
     }
 
     let (mut watcher, denials) = pod_events::watch();
@@ -222,14 +222,14 @@ fn network_namespace() -> Result<u64> {
 }
 
 /// Two enforcers on one node would each drop what it denies, and each would be blamed for the other's drops.
-fn refuse_others(netlink: &mut Netlink) -> Result<()> {
+fn refuse_others(netlink: &mut Netlink, configurations: &Path) -> Result<()> {
     let links = netlink.links().context("listing the node's links")?;
-    if let Some(other) = others::find(&links) {
+    if let Some(other) = others::find(&links).or_else(|| others::find_configured(configurations)) {
         bail!(
-            "{} enforces NetworkPolicies on this node already (it made the interface {}): remove one of the two, or \
-             start this one with --beside-others",
+            "{} enforces NetworkPolicies on this node already ({}): remove one of the two, or start this one with \
+             --beside-others",
             other.enforcer,
-            other.interface
+            other.trace
         );
     }
     Ok(())

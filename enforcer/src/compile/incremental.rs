@@ -314,7 +314,7 @@ impl Compiler {
 
     /// Gives addresses the classes that they are of now. Returns whether any is of another one.
     fn follow_classes(&mut self, world: &World, addresses: BTreeSet<IpAddr>) -> bool {
-        let mut known: HashMap<Kind<'_>, Signature> = HashMap::new();
+        let mut known: HashMap<Kind<'_>, (Signature, Option<Arc<Signature>>)> = HashMap::new();
         let mut changed = false;
         for address in addresses {
             let net = IpNet::from(address);
@@ -323,10 +323,15 @@ impl Compiler {
                 None => self.asked.blocks.exact(net).cloned(),
                 Some(pod) => {
                     let kind = (&*pod.name.namespace, &pod.labels, &*pod.ports);
-                    if !known.contains_key(&kind) {
-                        known.insert(kind, self.signature(world, pod));
+                    let (signature, outside) = known.entry(kind).or_insert_with(|| {
+                        let signature = self.signature(world, pod);
+                        let outside = (signature != Signature::default()).then(|| self.shared(&signature));
+                        (signature, outside)
+                    });
+                    match self.asked.blocks.longest_match(net).cloned() {
+                        None => outside.clone(),
+                        Some(around) => self.class(net, &around, signature),
                     }
-                    self.class(net, &known[&kind])
                 }
             };
             if self.desired.classes.exact(net) == wanted.as_ref() {
@@ -360,27 +365,23 @@ impl Compiler {
         }
     }
 
-    /// The entry that an address needs, given what is asked of the pod there.
-    fn class(&mut self, net: IpNet, of_pod: &Signature) -> Option<Arc<Signature>> {
-        let around = self.asked.blocks.longest_match(net);
-        let merged;
-        let signature = match around {
-            None => of_pod,
-            Some(around) => {
-                let clauses = of_pod.clauses.union(&around.clauses).copied().collect();
-                merged = Signature { clauses, named: of_pod.named.clone() };
-                &merged
-            }
-        };
-        let same = around.map_or(*signature == Signature::default(), |around| **around == *signature);
-        if same {
+    /// The entry that an address inside a block needs, given what is asked of the pod there.
+    fn class(&mut self, net: IpNet, around: &Arc<Signature>, of_pod: &Signature) -> Option<Arc<Signature>> {
+        let clauses = of_pod.clauses.union(&around.clauses).copied().collect();
+        let signature = Signature { clauses, named: of_pod.named.clone() };
+        if **around == signature {
             return self.asked.blocks.exact(net).cloned();
         }
+        Some(self.shared(&signature))
+    }
+
+    /// One for all that are the same.
+    fn shared(&mut self, signature: &Signature) -> Arc<Signature> {
         if let Some(shared) = self.signatures.get(signature) {
-            return Some(Arc::clone(shared));
+            return Arc::clone(shared);
         }
         let shared = Arc::new(signature.clone());
         self.signatures.insert(Arc::clone(&shared));
-        Some(shared)
+        shared
     }
 }
