@@ -140,6 +140,7 @@ impl Agent {
             pid: std::process::id(),
             network_namespace: options.network_namespace,
             layout: crate::kernel::LAYOUT,
+            attached: hooks.manner().to_string(),
             audit: options.audit,
             ..Report::default()
         };

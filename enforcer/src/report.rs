@@ -38,6 +38,8 @@ pub struct Report {
     pub unready: Vec<String>,
     /// The version of the layout of what is pinned.
     pub layout: u32,
+    /// How programs are attached: `TCX links` or `clsact filters`.
+    pub attached: String,
     /// The links of the node.
     pub links: Vec<LinkReport>,
     /// The pods' veths.

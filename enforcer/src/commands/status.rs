@@ -78,7 +78,7 @@ fn text(shown: &Shown, colour: bool) -> String {
     } else {
         paint(&format!("not ready ({})", report.unready.len()), "31")
     };
-    let _ = writeln!(out, "{ready}, pinned with layout {}", report.layout);
+    let _ = writeln!(out, "{ready}, attached by {}, pinned with layout {}", report.attached, report.layout);
     if let Some(source) = &report.source {
         let state = if source.connected { paint("connected", "32") } else { paint("away", "31") };
         let heard = source.heard.as_ref().map_or_else(

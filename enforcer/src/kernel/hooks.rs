@@ -34,6 +34,15 @@ impl Manner {
     }
 }
 
+impl std::fmt::Display for Manner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcx => "TCX links",
+            Self::Clsact => "clsact filters",
+        })
+    }
+}
+
 /// The hooks that have a program of this run.
 pub struct Hooks {
     pins: Pins,
@@ -99,6 +108,12 @@ impl Hooks {
     /// When the pins can't be listed.
     pub fn pinned(&self) -> Result<Vec<Hook>, HookError> {
         Ok(self.pins.hooks()?)
+    }
+
+    /// How programs are attached.
+    #[must_use]
+    pub fn manner(&self) -> Manner {
+        self.manner
     }
 
     /// Whether hooks that were attached before are looked at again: someone may have detached them.
