@@ -113,7 +113,9 @@ fn a_node_port_that_keeps_the_source_is_judged_by_it_and_one_that_hides_it_by_th
             expect(enforced, &format!("{shape}: {what}"), &attempts);
         };
         check(&enforced, "the source may", [[true, false], [false, false]]);
-        let from_node = only([format!("{}/32", node.v4), format!("{}/128", node.v6)]);
+        // The kernel takes the address of the link through which the packet leaves.
+        let gateway = enforced.running.lab.nodes[0].gateway();
+        let from_node = only([format!("{}/32", gateway.v4), format!("{}/128", gateway.v6)]);
         enforced.edit(&[("web.yaml", &from_node)]);
         check(&enforced, "the node may", [[false, false], [true, true]]);
     }
