@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use kube::Client;
 use kube::api::{Api, ListParams};
 use kube::runtime::events::{Event as Published, EventType, Recorder, Reporter};
-use kube::{Client, ResourceExt as _};
 use netpol_enforcer_common::event::{AUDITED, Event};
 use netpol_enforcer_common::reason::Reason;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -167,7 +167,7 @@ async fn write(
     // `kubectl describe` finds events by the pod's UID. To list is allowed anyway.
     let pods: Api<Pod> = Api::namespaced(client.clone(), &denial.namespace);
     let named = ListParams::default().fields(&format!("metadata.name={}", denial.pod)).limit(1);
-    let uid = pods.list_metadata(&named).await?.items.first().and_then(|pod| pod.uid());
+    let uid = pods.list_metadata(&named).await?.items.first().and_then(kube::ResourceExt::uid);
     let regarding = ObjectReference {
         api_version: Some("v1".into()),
         kind: Some("Pod".into()),

@@ -143,6 +143,7 @@ const CONTENTS: &str = "\
 
 - [netpol-webhook](webhook.md)
 - [netpol-enforcer](enforcer.md)
+  - [Every packet](packets.md)
 
 # Background
 

@@ -133,10 +133,10 @@ fn measure(size: Size) -> Result<Found> {
     // The flow that will be the established one, in both directions.
     let opening = tcp(PEER, 40_000, PORT, SYN);
     anyhow::ensure!(
-        test_run::run(world.to_pod()?, &opening, surroundings(), 1)?.passed(),
+        test_run::run(world.towards_pod()?, &opening, surroundings(), 1)?.passed(),
         "the allowed connection must be let in"
     );
-    let denied = test_run::run(world.to_pod()?, &tcp(PEER, 40_000, PORT + 1, SYN), surroundings(), 1)?;
+    let denied = test_run::run(world.towards_pod()?, &tcp(PEER, 40_000, PORT + 1, SYN), surroundings(), 1)?;
     anyhow::ensure!(!denied.passed(), "another port must be closed");
 
     let mut rounds: [Vec<Duration>; 13] = Default::default();
@@ -150,16 +150,16 @@ fn measure(size: Size) -> Result<Found> {
             repeated(yards.program("yard_empty")?, &within)?,
             repeated(yards.program("yard_flow")?, &within)?,
             repeated(world.uplink()?, &within)?,
-            repeated(world.to_pod()?, &within)?,
-            repeated(world.from_pod()?, &reply)?,
+            repeated(world.towards_pod()?, &within)?,
+            repeated(world.out_of_pod()?, &reply)?,
             once(yards.program("yard_empty")?, &pods, PORT)?,
             once(yards.program("yard_miss")?, &pods, PORT)?,
             once(yards.program("yard_insert")?, &pods, PORT)?,
             once(yards.program("yard_hash")?, &pods, PORT)?,
             once(yards.program("yard_trie")?, &policies, PORT)?,
-            once(world.to_pod()?, &pods, PORT)?,
-            once(world.to_pod()?, &pods, PORT + 1)?,
-            once(world.to_pod()?, &strangers, PORT)?,
+            once(world.towards_pod()?, &pods, PORT)?,
+            once(world.towards_pod()?, &pods, PORT + 1)?,
+            once(world.towards_pod()?, &strangers, PORT)?,
         ];
         for (all, one) in rounds.iter_mut().zip(found) {
             all.push(one);

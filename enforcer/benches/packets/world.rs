@@ -45,11 +45,11 @@ impl World {
         Ok(Self { ebpf })
     }
 
-    pub(crate) fn to_pod(&mut self) -> Result<&mut SchedClassifier> {
+    pub(crate) fn towards_pod(&mut self) -> Result<&mut SchedClassifier> {
         object::program(&mut self.ebpf, programs::POD_EGRESS)
     }
 
-    pub(crate) fn from_pod(&mut self) -> Result<&mut SchedClassifier> {
+    pub(crate) fn out_of_pod(&mut self) -> Result<&mut SchedClassifier> {
         object::program(&mut self.ebpf, programs::POD_INGRESS)
     }
 

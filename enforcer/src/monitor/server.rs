@@ -32,8 +32,11 @@ pub struct Questions {
     /// Answers what would become of a packet.
     pub trace: Box<dyn Fn(&Question) -> Answer + Send + Sync>,
     /// Sees every event; it must not block.
-    pub witness: Box<dyn FnMut(&Event, &View, &mut Explainer) + Send>,
+    pub witness: Box<Witness>,
 }
+
+/// Sees an event beside what the agent knows.
+pub(crate) type Witness = dyn FnMut(&Event, &View, &mut Explainer) + Send;
 
 /// Starts to listen, and to pass events on. `tell_allowed` hears whether anyone wants allowed flows, when that changes.
 ///

@@ -205,7 +205,7 @@ impl<'t> Quick<'t> {
             }
             // At its key's own column or further in.
             Some(Level { column: own, awaits: Some(_), .. }) if own <= column => {
-                self.open(column, at, true)?
+                self.open(column, at, true)?;
             }
             None if self.state == State::Empty => self.open(column, at, true)?,
             _ => return None,

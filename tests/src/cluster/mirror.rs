@@ -51,7 +51,7 @@ impl Mirror {
                 Some(there) if *there == object => continue,
                 // Most of a pod and of a slice can't be changed.
                 Some(there) if there["spec"] != object["spec"] && name.0 == "Pod" => {
-                    self.delete(server, &name)?
+                    self.delete(server, &name)?;
                 }
                 _ => {}
             }

@@ -34,7 +34,7 @@ struct Attempt<'e> {
 
 /// Waits until all attempts come out as they should, and sees them come out so again.
 #[track_caller]
-fn expect(enforced: &Enforced, what: &str, attempts: &[Attempt]) {
+fn expect(enforced: &Enforced, what: &str, attempts: &[Attempt<'_>]) {
     let probes: Vec<_> = attempts
         .iter()
         .map(|attempt| Probe {

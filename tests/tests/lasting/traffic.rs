@@ -209,14 +209,11 @@ impl Traffic {
         self.spawn(move |counts, end| {
             let (mut expected, mut bytes) = (0, [0; 8]);
             while !end.load(Relaxed) {
-                match asking.recv(&mut bytes) {
-                    Ok(8) => {
-                        let number = u64::from_be_bytes(bytes);
-                        counts.stream_lost.fetch_add(number.abs_diff(expected), Relaxed);
-                        counts.streamed.fetch_add(1, Relaxed);
-                        expected = number + 1;
-                    }
-                    Ok(_) | Err(_) => {}
+                if let Ok(8) = asking.recv(&mut bytes) {
+                    let number = u64::from_be_bytes(bytes);
+                    counts.stream_lost.fetch_add(number.abs_diff(expected), Relaxed);
+                    counts.streamed.fetch_add(1, Relaxed);
+                    expected = number + 1;
                 }
             }
         });

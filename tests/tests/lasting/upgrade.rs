@@ -39,9 +39,9 @@ fn traffic_notices_no_end_of_the_agent_and_no_successor() {
             ] {
                 let agent = enforced.agents.pop().unwrap();
                 if what.starts_with("killed") {
-                    agent.kill().unwrap()
+                    agent.kill().unwrap();
                 } else {
-                    agent.stop().unwrap()
+                    agent.stop().unwrap();
                 }
                 // Nothing ends with the agent.
                 count = traffic.flows_on(count, &enforced);

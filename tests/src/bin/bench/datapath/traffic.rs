@@ -103,7 +103,7 @@ impl Figure {
                 stream.set_nodelay(true)?;
                 let (mut count, mut byte) = (0_u64, [0]);
                 while started.elapsed() < time {
-                    stream.write_all(&[b'.'])?;
+                    stream.write_all(b".")?;
                     stream.read_exact(&mut byte)?;
                     count += 1;
                 }
