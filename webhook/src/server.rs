@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod connections;
 mod handler;
+mod pace;
 mod pages;
 mod readiness;
 mod room;
@@ -44,6 +45,7 @@ pub struct App {
     pub(crate) metrics: Metrics,
     permits: Arc<Semaphore>,
     memory: body::Memory,
+    pace: pace::Pace,
     /// Whether reviews are for clients with a certificate only.
     known_clients: bool,
 }
@@ -66,6 +68,7 @@ impl App {
             metrics,
             permits,
             memory: body::Memory::default(),
+            pace: pace::Pace::default(),
             known_clients: false,
         }
     }

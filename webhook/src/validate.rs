@@ -9,7 +9,6 @@ mod written;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use netpol_lint::effect::Preview;
-use netpol_lint::live::to_yaml;
 use netpol_lint::{Finding, SourceFile, check_text, check_text_beside};
 use netpol_policy::model::{LabelSelector, Labels, Namespace, NetworkPolicy};
 use serde_json::Value;
@@ -136,12 +135,15 @@ fn document(request: &Request<'_>, mut object: Object) -> String {
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         // Written by the API server about who wrote what: no rule looks at it, and it can be the larger part.
         metadata.remove("managedFields");
+        // It is read by itself.
+        if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+            annotations.remove(written::ANNOTATION);
+        }
         if let Some(namespace) = &request.namespace {
             metadata.insert("namespace".to_owned(), namespace.clone().into());
         }
     }
-    // Not as JSON: the reader is quickest with what people write.
-    to_yaml(&Value::Object(object))
+    Value::Object(object).to_string()
 }
 
 /// Whether an update changes what the policy means.

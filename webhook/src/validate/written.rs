@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Object;
 
 /// Where `kubectl apply` leaves the manifest.
-const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The manifest of this request: none when there is no annotation, or when it is that of an earlier request.
 pub(super) fn manifest(object: &Object, old: Option<&Object>) -> Option<Object> {
