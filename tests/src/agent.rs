@@ -125,7 +125,7 @@ impl Agent {
     /// When it had already ended by itself.
     pub fn kill(self) -> Result<()> {
         self.process.signal(Signal::KILL)?;
-        let status = self.wait(Duration::from_secs(10))?;
+        let status = self.wait(Duration::from_secs(60))?;
         ensure!(status.signal() == Some(Signal::KILL.as_raw()), "the agent had ended before: {status}");
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Agent {
     /// When it doesn't end, or not well.
     pub fn stop(self) -> Result<()> {
         self.process.signal(Signal::TERM)?;
-        let status = self.wait(Duration::from_secs(10))?;
+        let status = self.wait(Duration::from_secs(60))?;
         ensure!(status.success(), "the agent ended with {status}:\n{}", self.last_words());
         Ok(())
     }

@@ -12,7 +12,7 @@ use netpol_tests::scenario::flow::{self, Flow};
 use netpol_tests::scenario::{Scenario, Verdict, measure};
 
 /// How long the agents may take until a change is programmed.
-pub(crate) const CONVERGENCE: Duration = Duration::from_secs(15);
+pub(crate) const CONVERGENCE: Duration = Duration::from_secs(60);
 
 /// One node, a bridge, nftables: where nothing depends on the kind of network.
 pub(crate) fn plain() -> Shape {

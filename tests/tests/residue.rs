@@ -38,8 +38,8 @@ fn a_killed_run_takes_its_agent_and_its_namespaces_with_it() {
     victim.kill().unwrap();
     victim.wait().unwrap();
     let agent = format!("/proc/{agent}/exe");
-    eventually("the agent is gone", Duration::from_secs(10), || fs::read_link(&agent).is_err());
-    eventually("the namespaces are gone", Duration::from_secs(10), || {
+    eventually("the agent is gone", Duration::from_secs(60), || fs::read_link(&agent).is_err());
+    eventually("the namespaces are gone", Duration::from_secs(60), || {
         namespaces_in_use().is_disjoint(&namespaces)
     });
 }

@@ -52,7 +52,7 @@ enum Command {
 /// How long a connection attempt waits before it counts as timed out.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long the agent may take to program what the policies say.
-const CONVERGENCE: Duration = Duration::from_secs(15);
+const CONVERGENCE: Duration = Duration::from_secs(60);
 
 /// Parses the command line and runs; the exit code says whether what was measured is what was expected.
 #[must_use]

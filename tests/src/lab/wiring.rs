@@ -78,7 +78,7 @@ pub(super) fn connect(node: &Node, wiring: Wiring, pod: &NetNs, number: u8, mtu:
 /// Waits until the pod's own addresses and its way to the node are there: the kernel installs them a moment after the pair
 /// is up. To be called inside the pod's namespace.
 pub(super) fn wait_until_up(own: Pair, gateway: Pair) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     for family in Family::BOTH {
         for to in [own, gateway] {
             // Connecting a UDP socket looks up the route and sends nothing.

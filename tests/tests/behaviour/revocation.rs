@@ -9,7 +9,7 @@ use netpol_tests::probe::Connection;
 
 use crate::common::{CONVERGENCE, Enforced, eventually, file, plain};
 
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_millis(400);
 
 /// `db-test`, with the frontend let in as well.

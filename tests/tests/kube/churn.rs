@@ -78,7 +78,7 @@ fn the_data_path_follows_the_api_server_through_churn() {
             .map(|(outcome, (flow, family))| format!("{flow} over {family}: {outcome:?}"))
             .collect();
         let looked_at = some(&mut rng, &after);
-        let wrong = measure::disagreements_within(running, &looked_at, Duration::from_secs(20));
+        let wrong = measure::disagreements_within(running, &looked_at, Duration::from_secs(60));
         assert!(
             passed.is_empty() && wrong.is_empty(),
             "seed {seed}, round {round}, {what:?}: {} of {} attempts passed although denied{}\n{} of {} flows differ from the \
