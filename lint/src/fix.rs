@@ -82,7 +82,14 @@ pub fn fix_file(
         let mut findings = checker.file(0, &fixed.file).findings;
         findings.sort_by_key(|finding| (finding.place, finding.rule.code));
         let batch = batch(&fixed, &findings, up_to);
-        let Some((file, applied)) = settle(&fixed.file, &batch, &mut fixed.refused) else { break };
+        let refused = fixed.refused.len();
+        let Some((file, applied)) = settle(&fixed.file, &batch, &mut fixed.refused) else {
+            // What was refused may have kept another fix of the same policy out of the batch.
+            if fixed.refused.len() > refused {
+                continue;
+            }
+            break;
+        };
         if !seen.insert(hash(&file.text)) {
             break;
         }
