@@ -72,27 +72,41 @@ pub(super) fn edit(path: &Path, change: impl Fn(&str) -> Result<Option<String>>)
     check(&ours)?;
     let mut outcome = Ok(true);
     let fresh = beside(path);
-    for _ in 0..TRIES {
-        prepare(&fresh, &ours, path)?;
+    prepare(&fresh, &ours, path)?;
+    for attempt in 0..=LAPS {
         exchange(&fresh, path).with_context(|| format!("replacing {}", path.display()))?;
         let replaced = read(&fresh)?;
         if replaced == expected {
             fs::remove_file(&fresh).with_context(|| format!("removing {}", fresh.display()))?;
             return outcome;
         }
-        // Its owner was quicker. What it wrote is changed, or put back if it needs no change or can't be read.
-        expected = std::mem::take(&mut ours);
-        (ours, outcome) = match changing(&replaced) {
-            Ok(Some(again)) if check(&again).is_ok() => (again, Ok(true)),
-            Ok(_) => (replaced, Ok(false)),
+        // Its owner was quicker, and `fresh` is the only copy of what it wrote. That is changed, or put back as it is if it needs no
+        // change, can't be changed, or is written again and again.
+        expected = ours;
+        let again = || {
+            if attempt >= TRIES {
+                bail!("{} is being written again and again", path.display());
+            }
+            let Some(again) = changing(&replaced)? else { return Ok(None) };
+            check(&again)?;
+            prepare(&fresh, &again, path)?;
+            Ok(Some(again))
+        };
+        (ours, outcome) = match again() {
+            Ok(Some(again)) => (again, Ok(true)),
+            Ok(None) => (replaced, Ok(false)),
             Err(error) => (replaced, Err(error)),
         };
     }
     fs::rename(&fresh, path).with_context(|| format!("replacing {}", path.display()))?;
-    bail!("{} is being written again and again", path.display())
+    outcome
 }
 
+/// How often what its owner wrote meanwhile is changed before it is left to the owner for now.
 const TRIES: usize = 5;
+
+/// How often what its owner wrote meanwhile is put back. Each takes microseconds, so no owner writes at that rate for that long.
+const LAPS: usize = 10_000;
 
 /// Writes a new configuration, with the permissions of another.
 pub(super) fn write(path: &Path, text: &str, like: Option<&Path>) -> Result<()> {
@@ -139,15 +153,17 @@ fn check(text: &str) -> Result<()> {
     Conflist::read(text).map(drop).context("what was to be written is no list of plugins")
 }
 
-/// Writes a file that is about to take another's place.
+/// Writes a file that is about to take another's place, as a whole: if that fails, what had its name before is still there.
 fn prepare(path: &Path, text: &str, like: &Path) -> Result<()> {
+    let part = path.with_extension("netpol-part");
     let write = || -> io::Result<()> {
-        let mut file = File::create(path)?;
+        let mut file = File::create(&part)?;
         file.set_permissions(
             fs::metadata(like).map_or_else(|_| fs::Permissions::from_mode(0o600), |m| m.permissions()),
         )?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()
+        file.sync_all()?;
+        fs::rename(&part, path)
     };
     write().with_context(|| format!("writing {}", path.display()))
 }

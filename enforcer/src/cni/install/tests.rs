@@ -113,22 +113,27 @@ fn what_cannot_be_read_is_not_touched() {
 fn a_runtime_never_finds_a_broken_list_and_its_owner_loses_nothing() {
     let node = Node::new(&[("10-pods.conflist", LIST)]);
     let path = node.path("10-pods.conflist");
-    thread::scope(|scope| {
-        let owner = scope.spawn(|| {
-            for number in 0..300 {
-                let fresh = node.path(".fresh");
-                fs::write(&fresh, LIST.replace("ptp", &format!("ptp{number}"))).expect("written");
-                fs::rename(&fresh, &path).expect("renamed");
-                thread::yield_now();
+    // An owner that writes a few times and then stops, at any point of an installation: the last it wrote has to stay.
+    for round in 0..60 {
+        let writes = 1 + round % 20;
+        thread::scope(|scope| {
+            let owner = scope.spawn(|| {
+                for number in 0..writes {
+                    let fresh = node.path(".fresh");
+                    fs::write(&fresh, LIST.replace("ptp", &format!("ptp{round}-{number}"))).expect("written");
+                    fs::rename(&fresh, &path).expect("renamed");
+                    thread::yield_now();
+                }
+            });
+            while !owner.is_finished() {
+                // It may give up for now when the owner writes faster than it can read.
+                let _ = node.installation.install();
+                let text = fs::read_to_string(&path).expect("it is always there");
+                Conflist::read(&text).expect("it is always a list");
             }
         });
-        while !owner.is_finished() {
-            // It may give up for now when the owner writes faster than it can read.
-            let _ = node.installation.install();
-            let text = fs::read_to_string(&path).expect("it is always there");
-            Conflist::read(&text).expect("it is always a list");
-        }
-    });
-    node.installation.install().expect("installed");
-    assert_eq!(node.chain(), ["ptp299", "netpol-cni"]);
+        node.installation.install().expect("installed");
+        assert_eq!(node.chain(), [format!("ptp{round}-{}", writes - 1), "netpol-cni".to_owned()]);
+        assert_eq!(node.files(), ["10-pods.conflist"]);
+    }
 }
