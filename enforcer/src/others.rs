@@ -25,6 +25,19 @@ pub fn find(links: &[Link]) -> Option<Other> {
     })
 }
 
+/// Looks among the names of the node's nftables for those of enforcers that queue packets to a program.
+#[must_use]
+pub fn find_table(names: &[String]) -> Option<Other> {
+    names.iter().find_map(|name| {
+        let enforcer = match &**name {
+            "kube-network-policies" => "kube-network-policies",
+            "kindnet-network-policies" => "kindnet",
+            _ => return None,
+        };
+        Some(Other { enforcer, trace: format!("it made the nftables table {name}") })
+    })
+}
+
 /// Looks for such a plugin in the configuration that the container runtime uses, which is the first in the directory. One
 /// that can't be read, or isn't there, says nothing.
 #[must_use]
@@ -89,6 +102,15 @@ mod tests {
         write("00-odd.conf", "{");
         assert_eq!(found(), None);
         assert_eq!(find_configured(Path::new("/nowhere/at/all")), None);
+    }
+
+    #[test]
+    fn by_table() {
+        let found = |name: &str| find_table(&["kube-proxy".to_owned(), name.to_owned()]);
+        assert_eq!(found("filter"), None);
+        assert_eq!(found("kindnet-network-policies").map(|other| other.enforcer), Some("kindnet"));
+        let other = found("kube-network-policies").expect("found");
+        assert_eq!(other.trace, "it made the nftables table kube-network-policies");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod lasting;
 mod limits;
 mod lint;
 mod oncall;
+mod others;
 mod residue;
 mod scenarios;
 mod startup;

@@ -21,7 +21,7 @@ use crate::kernel::{
 };
 use crate::metrics::{self, Scraper, Vitals};
 use crate::monitor::{self, Questions, View};
-use crate::netlink::{self, Netlink};
+use crate::netlink::{self, Netlink, nftables};
 use crate::object::OBJECT;
 use crate::report::Report;
 use crate::source::{Files, Kube, OwnPod, Source};
@@ -224,7 +224,11 @@ fn network_namespace() -> Result<u64> {
 /// Two enforcers on one node would each drop what it denies, and each would be blamed for the other's drops.
 fn refuse_others(netlink: &mut Netlink, configurations: &Path) -> Result<()> {
     let links = netlink.links().context("listing the node's links")?;
-    if let Some(other) = others::find(&links).or_else(|| others::find_configured(configurations)) {
+    let tables = nftables::tables().context("listing the node's nftables")?;
+    let other = others::find(&links)
+        .or_else(|| others::find_configured(configurations))
+        .or_else(|| others::find_table(&tables));
+    if let Some(other) = other {
         bail!(
             "{} enforces NetworkPolicies on this node already ({}): remove one of the two, or start this one with \
              --beside-others",

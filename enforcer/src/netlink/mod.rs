@@ -5,6 +5,7 @@
 //! `IFA_TARGET_NETNSID` lists the addresses there. That is how a pod's veth is found without `/proc` and without asking
 //! a container runtime.
 
+pub mod nftables;
 mod overlay;
 mod watch;
 
