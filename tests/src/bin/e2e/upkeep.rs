@@ -1,5 +1,6 @@
 //! What happens to agents and nodes while traffic flows.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::Child;
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,6 @@ use anyhow::{Context as _, Result, ensure};
 use netpol_tests::probe::server::Port;
 use netpol_tests::scenario::Scenario;
 use netpol_tests::scenario::flow::{Flow, Source};
-use serde_json::Value;
 
 use crate::kubectl::Kubectl;
 use crate::reach::{Places, connect_command, needs_outside};
@@ -85,25 +85,42 @@ pub(crate) fn lose_a_node(world: &mut World<'_>, kill: &str, start: Option<&str>
     };
     let staying = flows.iter().filter(|(flow, _)| stays(flow)).cloned().collect::<Vec<_>>();
     ensure!(!staying.is_empty(), "no flow stays off {lost}: the cluster has too few nodes");
+    let before = restarts(world, &lost)?;
     shell(kill, &lost)?;
     let (count, _) = world.expect(&staying)?;
     said(&format!("{lost} lost: {count} flows between the others as before"));
     let Some(start) = start else { return Ok(()) };
     shell(start, &lost)?;
-    let ready = |status: &Value| {
-        let mut conditions = status["status"]["conditions"].as_array().into_iter().flatten();
-        conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-    };
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !ready(&world.kubectl.get(&["node", &lost])?) {
-        ensure!(Instant::now() < deadline, "{lost} does not come back");
+    // What the API says of the node and its pods is old at first: only a container that was started again is a sign.
+    let began = Instant::now();
+    while restarts(world, &lost)?.iter().any(|(pod, count)| before.get(pod).is_some_and(|old| count <= old)) {
+        ensure!(began.elapsed() < NODE_IS_BACK, "{lost}, or one of its pods, does not come back");
         thread::sleep(Duration::from_millis(300));
     }
-    let start = Instant::now();
     world.wait_for_pods()?;
     let (count, _) = world.expect(&flows)?;
-    said(&format!("{lost} back: {count} flows as expected after {}", crate::seconds(start.elapsed())));
+    said(&format!("{lost} back: {count} flows as expected after {}", crate::seconds(began.elapsed())));
     Ok(())
+}
+
+/// How long a node may take to start all its pods again.
+const NODE_IS_BACK: Duration = Duration::from_secs(300);
+
+/// How often the containers of each pod on a node were started again.
+fn restarts(world: &World<'_>, node: &str) -> Result<BTreeMap<String, u64>> {
+    let pods = world.kubectl.get(&[
+        "pods",
+        "--all-namespaces",
+        "--field-selector",
+        &format!("spec.nodeName={node}"),
+    ])?;
+    let pods = pods["items"].as_array().into_iter().flatten().map(|pod| {
+        let containers = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+        let count = containers.filter_map(|container| container["restartCount"].as_u64()).sum();
+        let name = |key: &str| pod["metadata"][key].as_str().unwrap_or_default().to_owned();
+        (format!("{}/{}", name("namespace"), name("name")), count)
+    });
+    Ok(pods.collect())
 }
 
 fn shell(command: &str, argument: &str) -> Result<()> {
