@@ -17,3 +17,6 @@ pub const IDENTITY: usize = 2;
 pub const FLAGS: usize = 3;
 /// The endpoint's generation.
 pub const GENERATION: usize = 4;
+
+/// The name of the `u32` in the programs that is 1; with 0, approved flows take the long way, too. For the test that compares the two.
+pub const SHORT_WAY: &str = "SHORT_WAY";

@@ -26,14 +26,15 @@ pub struct Context {
     pub ifindex: u32,
     /// The field of the mark that belongs to us, as it was on arrival.
     pub mark: u32,
-    /// See [`tick`].
+    /// See [`tick`]; 0 until [`Context::at_this_moment`].
     pub now: u32,
 }
 
 impl Context {
-    /// `None` only if the settings' map could not be read, which can't happen.
+    /// Without the time: the short way asks for it only where it needs it. `None` only if the settings' map could not be read, which
+    /// can't happen.
     #[inline(always)]
-    pub fn new(skb: Skb) -> Option<Self> {
+    pub fn timeless(skb: Skb) -> Option<Self> {
         let config = maps::CONFIG.get(0)?;
         let epoch = *maps::EPOCH.get(0)?;
         Some(Self {
@@ -42,9 +43,14 @@ impl Context {
             epoch,
             ifindex: skb.ifindex(),
             mark: mark::field(skb.mark(), config.mark_mask, config.mark_shift),
-            // SAFETY: a helper without arguments.
-            now: tick(unsafe { bpf_ktime_get_coarse_ns() }),
+            now: 0,
         })
+    }
+
+    /// The same with the time.
+    #[inline(always)]
+    pub fn at_this_moment(self) -> Self {
+        Self { now: now(), ..self }
     }
 
     /// Whether the agent has configured the programs.
@@ -114,6 +120,13 @@ impl Context {
     pub fn from_node(&self, source: &Address) -> bool {
         !self.forwarded() && self.skb.ingress_ifindex() == 0 && is_node(source)
     }
+}
+
+/// The time.
+#[inline(always)]
+pub fn now() -> u32 {
+    // SAFETY: a helper without arguments.
+    tick(unsafe { bpf_ktime_get_coarse_ns() })
 }
 
 /// Whether a packet is marked for a later verdict on its egress.

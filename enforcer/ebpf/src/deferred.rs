@@ -31,7 +31,8 @@ pub fn run(skb: Skb, offset: u32) -> i32 {
     if !context::deferred(skb) {
         return PASS;
     }
-    let Some(context) = Context::new(skb) else { return DROP };
+    let Some(context) = Context::timeless(skb) else { return DROP };
+    let context = context.at_this_moment();
     // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let packet = &mut scratch.packet;

@@ -5,21 +5,24 @@
 use netpol_enforcer_common::{
     Address, Direction,
     config::SKIP_UNISOLATED,
-    conntrack::{ANSWERABLE, DEFERRED, FlowKey, SEEN_REPLY},
+    conntrack::{ANSWERABLE, DEFERRED, FlowKey},
     endpoint::SET_NONE,
     mark,
     reason::Reason,
 };
 
 use crate::{
-    context::Context,
+    context::{Context, now},
     flow,
     from_pod::is_overlay,
     neighbour,
-    packet::{ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, TCP, UDP, byte, high, low},
+    packet::{
+        ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6, TCP, UDP, byte, high, kind, low, tcp_closes,
+        tcp_kind,
+    },
     skb::Skb,
     telemetry::count,
-    trace::tracing,
+    trace::{short_way, tracing},
 };
 
 /// Whether a packet at a pod's veth belongs to an approved flow. It is counted and marked then. False says nothing.
@@ -27,15 +30,15 @@ use crate::{
 pub fn established(context: &Context, direction: Direction) -> bool {
     let skb = context.skb;
     let outward = matches!(direction, Direction::Egress);
-    if tracing() || !context.ready() || skb.tagged() || !outward && context.deferred() {
+    if !short_way() || tracing() || !context.ready() || skb.tagged() || !outward && context.deferred() {
         return false;
     }
-    let key = match skb.ether_type() {
+    let found = match skb.ether_type() {
         ETHERTYPE_IPV4 => ipv4(skb, outward),
         ETHERTYPE_IPV6 => ipv6(skb, outward),
         _ => None,
     };
-    let Some(mut key) = key else { return false };
+    let Some((mut key, flags)) = found else { return false };
     let Some(endpoint) = context.endpoint(context.ifindex) else { return false };
     key.generation = endpoint.generation;
     if outward {
@@ -53,25 +56,32 @@ pub fn established(context: &Context, direction: Direction) -> bool {
             return false;
         }
     }
-    let Some(flow) = flow::find(&key, context.config, context.now) else { return false };
-    let own = flow::approved(flow, direction) == context.epoch;
-    let answer = flow::approved(flow, direction.reverse()) == context.epoch
+    let Some(flow) = flow::entry(&key) else { return false };
+    let kind = if key.protocol == TCP { tcp_kind(flags) } else { kind::EITHER };
+    let own = kind != kind::REPLY && flow::approved(flow, direction) == context.epoch;
+    let answer = kind != kind::OPENING
+        && flow::approved(flow, direction.reverse()) == context.epoch
         && (outward || flow.flags & (DEFERRED | ANSWERABLE) != DEFERRED);
     if !own && !answer {
         return false;
     }
-    let both = !own || key.protocol == TCP;
-    flow::touch(flow, context.now, if both { flow.flags | SEEN_REPLY } else { flow.flags });
+    let now = now();
+    if !flow::alive(flow, key.protocol, context.config, now) {
+        return false;
+    }
+    let closing = key.protocol == TCP && tcp_closes(flags);
+    let after = flow::flags_then(flow.flags, key.protocol, kind, closing, !own);
     if outward {
         let defer = if own && flow.flags & DEFERRED != 0 { mark::DEFER } else { 0 };
         context.set_mark(mark::FORWARDED | defer | u32::from(endpoint.slot) << mark::SLOT_SHIFT);
     }
+    flow::touch(flow, now, after);
     count(Reason::Established.counter(direction), skb.length());
     true
 }
 
 #[inline(always)]
-fn ipv4(skb: Skb, outward: bool) -> Option<FlowKey> {
+fn ipv4(skb: Skb, outward: bool) -> Option<(FlowKey, u8)> {
     let header = skb.linear::<[u32; 5]>(ETHERNET_HEADER)?;
     let (first, protocol) = (header[0], byte(header[2], 1));
     if byte(first, 0) != 0x45 || low(header[1]) & 0x3fff != 0 {
@@ -81,40 +91,36 @@ fn ipv4(skb: Skb, outward: bool) -> Option<FlowKey> {
     if total < 20 || total > skb.length() - ETHERNET_HEADER {
         return None;
     }
-    let ports = ports(skb, ETHERNET_HEADER + 20, protocol, total - 20)?;
+    let (ports, flags) = ports(skb, ETHERNET_HEADER + 20, protocol, total - 20)?;
     let (source, destination) = (Address::from_v4_word(header[3]), Address::from_v4_word(header[4]));
-    Some(key(source, destination, ports, protocol, outward))
+    Some((key(source, destination, ports, protocol, outward), flags))
 }
 
 #[inline(always)]
-fn ipv6(skb: Skb, outward: bool) -> Option<FlowKey> {
+fn ipv6(skb: Skb, outward: bool) -> Option<(FlowKey, u8)> {
     let header = skb.linear::<[u32; 10]>(ETHERNET_HEADER)?;
     let (payload, protocol) = (u32::from(high(header[1])), byte(header[1], 2));
     if byte(header[0], 0) >> 4 != 6 || payload > skb.length() - ETHERNET_HEADER - 40 {
         return None;
     }
-    let ports = ports(skb, ETHERNET_HEADER + 40, protocol, payload)?;
+    let (ports, flags) = ports(skb, ETHERNET_HEADER + 40, protocol, payload)?;
     let source = Address([header[2], header[3], header[4], header[5]]);
     let destination = Address([header[6], header[7], header[8], header[9]]);
     if source.is_v4() || destination.is_v4() {
         return None;
     }
-    Some(key(source, destination, ports, protocol, outward))
+    Some((key(source, destination, ports, protocol, outward), flags))
 }
 
-/// The word with both ports, of a packet that neither opens nor ends anything.
+/// The word with both ports, and TCP's flags.
 #[inline(always)]
-fn ports(skb: Skb, offset: u32, protocol: u8, length: u32) -> Option<u32> {
+fn ports(skb: Skb, offset: u32, protocol: u8, length: u32) -> Option<(u32, u8)> {
     match protocol {
         TCP if length >= 20 => {
             let words = skb.linear::<[u32; 4]>(offset)?;
-            const FIN_SYN_RST: u8 = 7;
-            if byte(words[3], 1) & FIN_SYN_RST != 0 {
-                return None;
-            }
-            Some(words[0])
+            Some((words[0], byte(words[3], 1)))
         }
-        UDP if length >= 8 => skb.linear::<[u32; 2]>(offset).map(|words| words[0]),
+        UDP if length >= 8 => skb.linear::<[u32; 2]>(offset).map(|words| (words[0], 0)),
         _ => None,
     }
 }

@@ -48,11 +48,23 @@ pub fn find(key: &FlowKey, config: &Config, now: u32) -> Option<&'static mut Flo
     if tracing() {
         return None;
     }
+    let flow = entry(key)?;
+    alive(flow, key.protocol, config, now).then_some(flow)
+}
+
+/// The flow with a key, be it alive or not.
+#[inline(always)]
+pub fn entry(key: &FlowKey) -> Option<&'static mut Flow> {
     // SAFETY: the memory stays a flow's, though perhaps another's, for the run of the program; see `touch` for writes.
-    let flow = unsafe { &mut *maps::CONNTRACK.get_ptr_mut(key)? };
+    Some(unsafe { &mut *maps::CONNTRACK.get_ptr_mut(key)? })
+}
+
+/// Whether a flow has not expired.
+#[inline(always)]
+pub fn alive(flow: &Flow, protocol: u8, config: &Config, now: u32) -> bool {
     // Another CPU may have stamped it a moment after this one read the clock.
     let age = now.wrapping_sub(flow.last_seen) as i32;
-    (age <= timeout(config, key.protocol, flow.flags) as i32).then_some(flow)
+    age <= timeout(config, protocol, flow.flags) as i32
 }
 
 #[inline(always)]
@@ -88,10 +100,16 @@ pub fn approve(flow: &mut Flow, opened: Direction, epoch: u32) {
 /// The flags of a flow after a packet.
 #[inline(always)]
 pub fn flags_after(flags: u32, packet: &Packet, reply: bool) -> u32 {
-    let flags = if reply || packet.kind == kind::MIDDLE { flags | SEEN_REPLY } else { flags };
-    if packet.closing != 0 {
+    flags_then(flags, packet.protocol, packet.kind, packet.closing != 0, reply)
+}
+
+/// The same, by what matters of the packet.
+#[inline(always)]
+pub fn flags_then(flags: u32, protocol: u8, kind: u8, closing: bool, reply: bool) -> u32 {
+    let flags = if reply || kind == kind::MIDDLE { flags | SEEN_REPLY } else { flags };
+    if closing {
         flags | CLOSING
-    } else if packet.kind == kind::OPENING && packet.protocol == TCP {
+    } else if kind == kind::OPENING && protocol == TCP {
         // The port is used again: a new connection.
         flags & !(CLOSING | SEEN_REPLY)
     } else {

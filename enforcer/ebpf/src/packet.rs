@@ -335,16 +335,32 @@ fn tcp(skb: Skb, packet: &mut Packet, short: Reason) {
     packet.source_port = high(words[0]);
     packet.destination_port = low(words[0]);
     let flags = byte(words[3], 1);
-    const FIN: u8 = 1;
-    const SYN: u8 = 2;
-    const RST: u8 = 4;
-    const ACK: u8 = 16;
-    packet.kind = match flags & (SYN | ACK) {
-        SYN => kind::OPENING,
-        flags if flags & SYN != 0 => kind::REPLY,
-        _ => kind::MIDDLE,
-    };
-    packet.closing = u8::from(flags & (FIN | RST) != 0);
+    packet.kind = tcp_kind(flags);
+    packet.closing = u8::from(tcp_closes(flags));
+}
+
+/// Bits of TCP.
+pub const FIN: u8 = 1;
+pub const SYN: u8 = 2;
+pub const RST: u8 = 4;
+pub const ACK: u8 = 16;
+
+/// What a segment with these flags is to a flow.
+#[inline(always)]
+pub const fn tcp_kind(flags: u8) -> u8 {
+    if flags & SYN == 0 {
+        kind::MIDDLE
+    } else if flags & ACK == 0 {
+        kind::OPENING
+    } else {
+        kind::REPLY
+    }
+}
+
+/// Whether a segment with these flags ends the connection.
+#[inline(always)]
+pub const fn tcp_closes(flags: u8) -> bool {
+    flags & (FIN | RST) != 0
 }
 
 /// What an ICMP message is to a flow. The flow's ports are the identifier and the type of the request.

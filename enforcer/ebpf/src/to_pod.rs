@@ -16,10 +16,11 @@ use crate::{
 
 #[inline(always)]
 pub fn run(skb: Skb) -> i32 {
-    let Some(context) = Context::new(skb) else { return DROP };
+    let Some(context) = Context::timeless(skb) else { return DROP };
     if fast::established(&context, Direction::Ingress) {
         return PASS;
     }
+    let context = context.at_this_moment();
     // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let mut subject = Subject { generation: 0, slot: 0, direction: Direction::Ingress as u8, flags: 0 };

@@ -14,7 +14,7 @@ use netpol_enforcer::{
 use netpol_enforcer_common::{
     Address, Direction, FIRST_EPOCH,
     config::{Config, EVENTS_ALLOWED},
-    conntrack::{DEFERRED, Flow, FlowKey, Link, LinkKey},
+    conntrack::{DEFERRED, Flow, FlowKey, Link, LinkKey, tick},
     denied::DeniedKey,
     endpoint::{Endpoint, SET_NONE, Sets},
     event::Event,
@@ -74,15 +74,20 @@ pub(crate) struct Lab {
 impl Lab {
     /// Both pods are known and isolated by nothing; the pod's set ids are set with [`Lab::isolate`].
     pub(crate) fn new() -> Option<Self> {
-        Self::load(false)
+        Self::load(false, true)
+    }
+
+    /// The same with programs in which approved flows take the long way.
+    pub(crate) fn long_way() -> Option<Self> {
+        Self::load(false, false)
     }
 
     /// The same with programs that only answer.
     pub(crate) fn tracing() -> Option<Self> {
-        Self::load(true)
+        Self::load(true, true)
     }
 
-    fn load(tracing: bool) -> Option<Self> {
+    fn load(tracing: bool, short_way: bool) -> Option<Self> {
         if let Err(reason) = possible() {
             assert!(
                 std::env::var_os("NETPOL_REQUIRE_ROOT").is_none_or(|value| value != "1"),
@@ -95,6 +100,7 @@ impl Lab {
             .map_max_entries(maps::CONNTRACK, 4096)
             .map_max_entries(maps::LINKS, 1024)
             .override_global(trace::VARIABLE, &u32::from(tracing), true)
+            .override_global(trace::SHORT_WAY, &u32::from(short_way), true)
             .load(OBJECT)
             .expect("the object loads");
         for name in programs::ALL {
@@ -190,6 +196,38 @@ impl Lab {
             flow.last_seen = flow.last_seen.wrapping_sub(seconds);
             flows.insert(key, flow, 0).expect("a flow");
         }
+    }
+
+    /// All tracked flows, each with how long it was quiet, in the clock's ticks.
+    pub(crate) fn flows(&mut self) -> Vec<(FlowKey, Flow, i32)> {
+        let uptime = std::fs::read_to_string("/proc/uptime").expect("the time since boot");
+        let seconds: f64 = uptime.split(' ').next().and_then(|text| text.parse().ok()).expect("seconds");
+        let now = tick((seconds * 1e9) as u64);
+        let flows: HashMap<_, FlowKey, Flow> =
+            self.ebpf.map_mut(maps::CONNTRACK).expect("flows").try_into().expect("a hash");
+        let mut all: Vec<_> = flows
+            .iter()
+            .map(|entry| {
+                let (key, flow) = entry.expect("a flow");
+                (key, Flow { last_seen: 0, ..flow }, now.wrapping_sub(flow.last_seen).cast_signed())
+            })
+            .collect();
+        all.sort_by_key(|(key, ..)| format!("{key:?}"));
+        all
+    }
+
+    /// How many packets and bytes were counted at each place.
+    pub(crate) fn counters(&mut self) -> Vec<Counter> {
+        let counters: PerCpuArray<_, Counter> =
+            self.ebpf.map_mut(maps::COUNTERS).expect("counters").try_into().expect("an array");
+        let sum = |index| {
+            let values = counters.get(&index, 0).expect("a counter");
+            values.iter().fold(Counter::default(), |sum, one| Counter {
+                packets: sum.packets + one.packets,
+                bytes: sum.bytes + one.bytes,
+            })
+        };
+        (0..COUNTERS_LEN).map(sum).collect()
     }
 
     /// Notes for all deferred flows where they went.

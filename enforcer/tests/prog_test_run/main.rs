@@ -22,6 +22,7 @@ mod malformed;
 mod node;
 mod packets;
 mod rules;
+mod short_way;
 mod spoofing;
 mod trace;
 mod unusual;
