@@ -1,8 +1,11 @@
 //! The agent's loop: what changes, what follows from it.
 
 mod attach;
+mod binding;
 mod describe;
+mod hooking;
 mod overlay;
+mod programming;
 mod takeover;
 mod vitals;
 
@@ -17,20 +20,21 @@ use ipnet::IpNet;
 use netpol_policy::model::WorkloadName;
 use tokio::sync::watch;
 
-use crate::bind::{Behind, Found, bind};
+use self::programming::Programmed;
+use crate::bind::Behind;
 use crate::cni::{Asked, Attachments};
-use crate::compile::{Compiler, Isolation, LocalNode};
-use crate::kernel::{Attached, Direction, Flows, Handover, Hook, Hooks, Loaded, Maps, Settings, program_for};
+use crate::compile::{Compiler, LocalNode};
+use crate::kernel::{Direction, Flows, Handover, Hooks, Loaded, Maps, Settings};
 use crate::log;
 use crate::metrics::Vitals;
 use crate::monitor::View;
 use crate::netlink::{Link, Netlink};
 use crate::objects::Objects;
-use crate::report::{LinkReport, Report};
+use crate::report::Report;
 use crate::roles::{PodAddresses, Role, roles};
 use crate::source::{Complaint, Update};
 use crate::standing::Standing;
-use crate::tables::{Gate, Programmer, Target, TargetEndpoint};
+use crate::tables::Programmer;
 use crate::world::World;
 
 /// What wakes the agent.
@@ -44,6 +48,8 @@ pub enum Event {
     TellAllowed(bool),
     /// The CNI plugin asks for something.
     Cni(Asked),
+    /// No packet is decided any more by what was enforced before the last change.
+    Settled,
     /// End, and leave everything in place.
     Stop,
 }
@@ -105,7 +111,11 @@ pub struct Agent {
     disputed: BTreeSet<u32>,
     /// Links that are or were pods', while they are there.
     pod_links: BTreeSet<u32>,
-    target: Option<Target>,
+    /// The links as they were listed last, whether they may be others now, and the roles that they were hooked for.
+    links: Vec<Link>,
+    links_changed: bool,
+    hooked: Vec<Role>,
+    programmed: Option<Programmed>,
     report: Report,
     published: Option<Report>,
     retry: bool,
@@ -166,7 +176,10 @@ impl Agent {
             bound: BTreeMap::new(),
             disputed: BTreeSet::new(),
             pod_links: BTreeSet::new(),
-            target: None,
+            programmed: None,
+            links: Vec::new(),
+            links_changed: true,
+            hooked: Vec::new(),
             report,
             published: None,
             retry: false,
@@ -204,10 +217,11 @@ impl Agent {
                 }
                 Event::TellAllowed(tell) => self.tell_allowed(tell),
                 Event::Cni(asked) => self.take_call(asked),
-                Event::Links => {}
+                Event::Links | Event::Settled => {}
             }
         }
         let mut next_thorough = Instant::now() + RECONCILE;
+        let mut look = true;
         loop {
             // What events do not tell is only looked at now and then: it takes the kernel's one lock for all of
             // networking, once for every hook and every pod.
@@ -216,31 +230,44 @@ impl Agent {
             self.hooks.verify(thorough);
             if thorough {
                 self.netlink.refresh();
+                self.links_changed = true;
                 next_thorough = Instant::now() + RECONCILE;
             }
-            self.reconcile()?;
+            if look || thorough {
+                self.reconcile()?;
+            }
             self.collect_flows();
-            match events.recv_timeout(self.patience()) {
+            look = match events.recv_timeout(self.patience()) {
                 Ok(event) => {
-                    // A burst of events is one change. A pod that waits to start comes at the end of one.
-                    if !matches!(event, Event::Cni(_)) {
+                    // A burst of these is one change. A pod that waits to start comes at the end of one.
+                    if matches!(event, Event::Links) {
                         std::thread::sleep(BURST);
                     }
+                    let mut look = false;
                     for event in std::iter::once(event).chain(events.try_iter()) {
+                        look |= !matches!(event, Event::Settled);
                         match event {
                             Event::Stop => return Ok(()),
                             Event::Source(update, at) => self.take(update, at),
                             Event::TellAllowed(tell) => self.tell_allowed(tell),
-                            Event::Cni(asked) => self.take_call(asked),
-                            Event::Links => {}
+                            Event::Cni(asked) => {
+                                self.links_changed = true;
+                                self.take_call(asked);
+                            }
+                            Event::Links => self.links_changed = true,
+                            Event::Settled => self.settle(),
                         }
                     }
+                    look
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    self.links_changed = true;
+                    true
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     anyhow::bail!("all that could wake the agent has ended")
                 }
-            }
+            };
         }
     }
 
@@ -316,7 +343,11 @@ impl Agent {
 
     /// Looks at everything and brings the kernel up to date.
     fn reconcile(&mut self) -> Result<()> {
-        let links = self.netlink.links().context("listing the node's links")?;
+        let changed = std::mem::take(&mut self.links_changed);
+        if changed {
+            self.links = self.netlink.links().context("listing the node's links")?;
+        }
+        let links = std::mem::take(&mut self.links);
         let present: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
         self.pod_links.retain(|link| present.contains(link));
         if let Err(error) = self.attachments.find_links(&links) {
@@ -331,10 +362,11 @@ impl Agent {
                 self.pod_links.insert(link.index);
             }
         }
-        let first = self.target.is_none();
+        let first = self.programmed.is_none();
+        let unhooked = changed || roles != self.hooked;
         // A new veth is closed before its pod is known. Only at start it is the other way round: pods that run already
         // are not to be closed while their policies are compiled.
-        if !first || !self.objects.are_known() {
+        if unhooked && (!first || !self.objects.are_known()) {
             self.hook(&links, &roles);
         }
         let bound = if self.objects.are_known() {
@@ -352,6 +384,7 @@ impl Agent {
         self.complete_handover();
         self.answer_waiting(&bound);
         self.publish();
+        (self.links, self.hooked) = (links, roles);
         Ok(())
     }
 
@@ -361,222 +394,23 @@ impl Agent {
             name: self.options.node.as_str().into(),
             ..LocalNode::default()
         });
-        let (compiler, pods, options) = (&mut self.compiler, &mut self.pod_addresses, &self.options);
+        let (compiler, options) = (&mut self.compiler, &self.options);
         let changed = self.objects.with(|world| {
             let world = world?;
             let touched = world.take_touched();
-            *pods = known_pods(world, options);
-            Some(compiler.update(world, &touched, node))
+            let own = world.nodes().filter(|node| *node.name == *options.node);
+            let ranges: Vec<IpNet> = own.flat_map(|node| &node.pod_cidrs).copied().collect();
+            Some((compiler.update(world, &touched, node), ranges))
+        });
+        let changed = changed.map(|(changed, ranges)| {
+            self.pod_addresses.ranges = [self.options.pod_ranges.clone(), ranges].concat();
+            self.pod_addresses.known = self.compiler.nearby().collect();
+            changed
         });
         // Most of what happens in a large cluster is no news to this node.
         if changed == Some(true) || self.report.synced.is_none() {
             self.report.synced = Some(log::timestamp(SystemTime::now()));
         }
-    }
-
-    /// Sees to it that every link has the programs that its role asks for, and no other has.
-    fn hook(&mut self, links: &[Link], roles: &[Role]) {
-        let mut wanted = BTreeMap::new();
-        self.report.links.clear();
-        for (link, role) in links.iter().zip(roles) {
-            let directions: &[Direction] = match role {
-                Role::Pod { .. } => &[Direction::Egress, Direction::Ingress],
-                Role::Uplink => &[Direction::Egress],
-                Role::Ignored(_) => &[],
-            };
-            let pod = matches!(role, Role::Pod { .. });
-            let mut hooks = Vec::new();
-            let mut problem = None;
-            for direction in directions {
-                let hook = Hook { link: link.index, direction: *direction };
-                let program = program_for(pod, *direction, link.ethernet);
-                wanted.insert(hook, program);
-                match self.hooks.attach(&mut self.loaded, hook, &link.name, program) {
-                    Ok(Attached::Before) => {}
-                    Ok(attached) => {
-                        let how = if attached == Attached::New { "attached" } else { "replaced" };
-                        log::info(
-                            format!("program {how}"),
-                            &[("link", &link.name), ("hook", direction), ("program", &program)],
-                        );
-                    }
-                    Err(error) => {
-                        // The link may have gone since it was listed; if not, this is told again and again.
-                        log::warn(&error, &[("link", &link.name)]);
-                        problem = Some(error.to_string());
-                        continue;
-                    }
-                }
-                hooks.push(direction.to_string());
-            }
-            self.report.links.push(LinkReport {
-                index: link.index,
-                name: link.name.clone(),
-                role: describe::role_name(role).into(),
-                hooks,
-                problem,
-            });
-        }
-        // Before the first objects are read, roles are guesses: only what belongs to no link is removed then.
-        let synced = self.objects.are_known();
-        let present: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
-        let keep = |hook: Hook| wanted.contains_key(&hook) || !synced && present.contains(&hook.link);
-        match self.hooks.release_others(keep) {
-            Ok(released) => {
-                for hook in released {
-                    log::info("program removed", &[("link", &hook.link), ("hook", &hook.direction)]);
-                }
-            }
-            Err(error) => log::error(error, &[]),
-        }
-    }
-
-    fn bind(&mut self, links: &[Link], roles: &[Role]) -> BTreeMap<u32, Behind> {
-        let found: Vec<Found> = links
-            .iter()
-            .zip(roles)
-            .filter_map(|(link, role)| match role {
-                Role::Pod { addresses } => Some(Found { link: link.index, addresses: addresses.clone() }),
-                _ => None,
-            })
-            .collect();
-        let node = LocalNode {
-            name: self.options.node.as_str().into(),
-            pod_addresses: found.iter().flat_map(|veth| veth.addresses.iter().copied()).collect(),
-            attached: self.attachments.addresses(),
-        };
-        if self.compiled_for.as_ref() != Some(&node) {
-            self.compiled_for = Some(node);
-            self.follow();
-        }
-        let bound = bind(&found, self.compiler.desired(), &self.attachments.by_link(), &self.bound);
-        let unbound: BTreeSet<u32> =
-            found.iter().filter(|veth| veth.addresses.is_empty()).map(|veth| veth.link).collect();
-        self.unbound_since.retain(|link, _| unbound.contains(link));
-        for link in unbound {
-            self.unbound_since.entry(link).or_insert_with(Instant::now);
-        }
-        self.tell_bindings(links, &bound);
-        bound
-    }
-
-    fn tell_bindings(&mut self, links: &[Link], bound: &BTreeMap<u32, Behind>) {
-        let name = |index: u32| links.iter().find(|link| link.index == index).map_or("", |link| &link.name);
-        let pods: BTreeMap<u32, WorkloadName> = bound
-            .iter()
-            .filter_map(|(link, behind)| match behind {
-                Behind::Pod(pod) => Some((*link, pod.clone())),
-                _ => None,
-            })
-            .collect();
-        for (link, pod) in &pods {
-            if self.bound.get(link) != Some(pod) {
-                log::info("pod bound", &[("link", &name(*link)), ("pod", &pod_name(pod))]);
-            }
-        }
-        for (link, behind) in bound {
-            if let Behind::Disputed(pod) = behind
-                && self.disputed.insert(*link)
-            {
-                log::warn(
-                    "a namespace holds the address of a pod that is elsewhere, or of several pods: it is closed",
-                    &[("link", &name(*link)), ("pod", &pod_name(pod))],
-                );
-            }
-        }
-        self.disputed.retain(|link| matches!(bound.get(link), Some(Behind::Disputed(_))));
-        self.bound = pods;
-    }
-
-    /// Writes what is to be enforced, if it differs from what was written last.
-    fn program(&mut self, links: &[Link], bound: &BTreeMap<u32, Behind>) {
-        let target = self.target(links, bound);
-        if self.target.as_ref() == Some(&target) && !self.retry {
-            return;
-        }
-        let started = Instant::now();
-        match self.programmer.apply(&target) {
-            Ok(outcome) => {
-                self.applied(started, outcome.changed, false);
-                for problem in &outcome.problems {
-                    log::error(problem, &[]);
-                }
-                if outcome.changed {
-                    let (epoch, took) = (self.programmer.state().epoch, started.elapsed().as_micros());
-                    let pods = target.endpoints.len();
-                    log::info("programmed", &[("epoch", &epoch), ("pods", &pods), ("microseconds", &took)]);
-                }
-                self.retry = !outcome.problems.is_empty();
-                self.report.problems = outcome.problems;
-                self.target = Some(target);
-            }
-            Err(error) => {
-                self.applied(started, false, true);
-                log::error(&error, &[("until_then", &"what was enforced before stays enforced")]);
-                self.report.problems = vec![error.to_string()];
-                self.retry = true;
-            }
-        }
-        self.report.epoch = self.programmer.state().epoch;
-        self.share_view(links);
-    }
-
-    /// Whether what policies deny to a pod passes and is only told.
-    fn audited(&self, pod: &WorkloadName) -> bool {
-        self.options.audit
-            || self.objects.with(|world| world.is_some_and(|world| world.namespace(&pod.namespace).audited()))
-    }
-
-    fn target(&self, links: &[Link], bound: &BTreeMap<u32, Behind>) -> Target {
-        let gate = |isolation: &Option<Isolation>| {
-            isolation.as_ref().map_or(Gate::Open, |isolation| Gate::Set(Arc::clone(&isolation.set)))
-        };
-        let mut endpoints = BTreeMap::new();
-        for link in links {
-            if let (Some(Behind::Pod(pod)), Some(peer)) = (bound.get(&link.index), &link.peer)
-                && let Some(endpoint) = self.compiler.desired().endpoints.get(pod)
-            {
-                let link_local = peer.link_local.iter().filter(|address| address.is_ipv6());
-                endpoints.insert(
-                    link.index,
-                    TargetEndpoint {
-                        pod: pod.clone(),
-                        addresses: endpoint.addresses.iter().chain(link_local).copied().collect(),
-                        mac: peer.mac,
-                        audited: self.audited(pod),
-                        ingress: gate(&endpoint.ingress),
-                        egress: gate(&endpoint.egress),
-                    },
-                );
-            }
-        }
-        Target {
-            classes: Arc::clone(&self.compiler.desired().classes),
-            endpoints,
-            services: Arc::clone(&self.compiler.desired().services),
-            node_addresses: links.iter().flat_map(|link| &link.addresses).map(IpNet::addr).collect(),
-        }
-    }
-
-    /// Lets the monitor name what it shows.
-    fn share_view(&mut self, links: &[Link]) {
-        let generations = self
-            .programmer
-            .state()
-            .endpoints
-            .iter()
-            .filter_map(|(link, record)| Some((record.generation, self.bound.get(link)?.clone())))
-            .collect();
-        let names = links.iter().map(|link| (link.index, link.name.clone())).collect();
-        let mut view = self.view.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *view = View {
-            version: view.version + 1,
-            epoch: self.programmer.state().epoch,
-            node: self.options.node.clone(),
-            objects: self.objects.clone(),
-            generations,
-            links: names,
-        };
     }
 
     fn collect_flows(&mut self) {
@@ -589,20 +423,6 @@ impl Agent {
             Ok(counts) => self.counted_flows(counts),
             Err(error) => log::warn(error, &[]),
         }
-    }
-}
-
-/// How this node's pods are told from other containers, as far as the objects say it.
-fn known_pods(world: &World, options: &Options) -> PodAddresses {
-    let mut ranges = options.pod_ranges.clone();
-    let own = world.nodes().filter(|node| *node.name == *options.node);
-    ranges.extend(own.flat_map(|node| &node.pod_cidrs));
-    let here = |node: &Option<Box<str>>| node.as_deref().is_none_or(|node| *node == *options.node);
-    let pods = world.pods().filter(|pod| pod.is_subject() && here(&pod.node));
-    PodAddresses {
-        ranges,
-        known: pods.flat_map(|pod| &pod.addresses).copied().collect(),
-        links: BTreeSet::new(),
     }
 }
 

@@ -80,6 +80,15 @@ impl<T> PrefixMap<T> {
         self.entries.keys().copied()
     }
 
+    /// How many whole addresses there are, and how many blocks of each family.
+    #[must_use]
+    pub fn counts(&self) -> (usize, [usize; 2]) {
+        let whole = |lengths: &BTreeMap<u8, usize>, most: u8| lengths.get(&most).copied().unwrap_or(0);
+        let (v4, v6) = (whole(&self.v4, 32), whole(&self.v6, 128));
+        let all = |lengths: &BTreeMap<u8, usize>| lengths.values().sum::<usize>();
+        (v4 + v6, [all(&self.v4) - v4, all(&self.v6) - v6])
+    }
+
     fn lengths(&mut self, net: IpNet) -> &mut BTreeMap<u8, usize> {
         if net.addr().is_ipv4() { &mut self.v4 } else { &mut self.v6 }
     }

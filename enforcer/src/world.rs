@@ -17,7 +17,7 @@ use netpol_policy::model::{
 pub struct World {
     needs_namespaces: bool,
     touched: Touched,
-    namespaces: BTreeMap<ObjectName, Namespace>,
+    namespaces: BTreeMap<Box<str>, Namespace>,
     nodes: BTreeMap<ObjectName, Node>,
     pods: BTreeMap<WorkloadName, Pod>,
     services: BTreeMap<ObjectName, Service>,
@@ -109,7 +109,7 @@ impl World {
     /// The namespace of that name; one without an object has no labels but its name.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Cow<'_, Namespace> {
-        let known = self.namespaces.get(&ObjectName::new("", name));
+        let known = self.namespaces.get(name);
         known.map_or_else(|| Cow::Owned(Namespace::new(name, Default::default())), Cow::Borrowed)
     }
 
@@ -132,7 +132,7 @@ impl World {
     /// Whether there is an object of this namespace.
     #[must_use]
     pub fn knows(&self, namespace: &str) -> bool {
-        self.namespaces.contains_key(&ObjectName::new("", namespace))
+        self.namespaces.contains_key(namespace)
     }
 
     /// How many objects there are of each kind, by the kind's name in lower case.
@@ -230,7 +230,7 @@ impl World {
         }
         let touched = name.clone();
         let changed = match object {
-            Object::Namespace(object) => put(&mut self.namespaces, name, object),
+            Object::Namespace(object) => put(&mut self.namespaces, name.name, object),
             Object::Node(object) => put(&mut self.nodes, name, object),
             Object::Service(object) => put(&mut self.services, name, *object),
             Object::EndpointSlice(object) => put(&mut self.slices, name, object),
@@ -245,7 +245,7 @@ impl World {
 
     fn remove(&mut self, kind: Kind, name: &ObjectName) -> bool {
         let removed = match kind {
-            Kind::Namespace => self.namespaces.remove(name).is_some(),
+            Kind::Namespace => self.namespaces.remove(&name.name).is_some(),
             Kind::Node => self.nodes.remove(name).is_some(),
             Kind::Service => self.services.remove(name).is_some(),
             Kind::EndpointSlice => self.slices.remove(name).is_some(),
@@ -269,8 +269,7 @@ impl World {
     }
 
     fn is_placed(&self, pod: &Pod) -> bool {
-        !self.needs_namespaces
-            || self.namespaces.contains_key(&ObjectName::new("", pod.name.namespace.clone()))
+        !self.needs_namespaces || self.namespaces.contains_key(&pod.name.namespace)
     }
 
     /// An object that can't be read is not there, and so a pod is closed. A policy isolates somebody, nobody knows whom:
@@ -316,7 +315,10 @@ impl World {
     fn names(&self, kind: Kind) -> BTreeSet<ObjectName> {
         let unreadable = self.unreadable.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name);
         let names: Vec<&ObjectName> = match kind {
-            Kind::Namespace => self.namespaces.keys().collect(),
+            Kind::Namespace => {
+                let names = self.namespaces.keys().map(|name| ObjectName::new("", name.clone()));
+                return unreadable.cloned().chain(names).collect();
+            }
             Kind::Node => self.nodes.keys().collect(),
             Kind::Pod => Vec::new(),
             Kind::Service => self.services.keys().collect(),

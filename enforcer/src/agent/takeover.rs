@@ -23,10 +23,11 @@ impl Agent {
 
     /// Ends the take-over as soon as our programs can stand for the others: everything programmed, and each of their hooks one of ours.
     pub(super) fn complete_handover(&mut self) {
-        let Some(handover) = &self.handover else { return };
-        if self.target.is_none() || !self.objects.are_known() {
+        if self.handover.is_none() || self.programmed.is_none() || !self.objects.are_known() {
             return;
         }
+        self.settle();
+        let Some(handover) = &self.handover else { return };
         let theirs = match handover.hooks() {
             Ok(hooks) => hooks,
             Err(error) => return log::error(error, &[]),

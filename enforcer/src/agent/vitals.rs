@@ -9,7 +9,6 @@ use super::Agent;
 use crate::kernel::FlowCounts;
 use crate::log;
 use crate::metrics::Isolations;
-use crate::prefix_map::PrefixMap;
 use crate::report::SourceReport;
 use crate::tables::State;
 
@@ -76,7 +75,7 @@ impl Agent {
         let mut why = Vec::new();
         if !self.objects.are_known() {
             why.push("no objects were read yet".to_owned());
-        } else if self.target.is_none() {
+        } else if self.programmed.is_none() {
             why.push("nothing was programmed yet".to_owned());
         }
         why.extend(report.problems.iter().cloned());
@@ -104,12 +103,8 @@ impl Agent {
 fn entries(state: &State) -> [(&'static str, usize); 8] {
     // Blocks are in the tries, whole addresses in the hash; both banks share them.
     let (mut exact, mut v4, mut v6) = (0, 0, 0);
-    for net in state.banks.iter().flat_map(|bank| PrefixMap::nets(&bank.classes)) {
-        match (net.prefix_len() == net.max_prefix_len(), net.network().is_ipv4()) {
-            (true, _) => exact += 1,
-            (false, true) => v4 += 1,
-            (false, false) => v6 += 1,
-        }
+    for (whole, blocks) in state.banks.iter().map(|bank| bank.classes.counts()) {
+        (exact, v4, v6) = (exact + whole, v4 + blocks[0], v6 + blocks[1]);
     }
     [
         (maps::ENDPOINTS, state.endpoints.len()),

@@ -99,6 +99,9 @@ pub(super) fn run(run: Run) -> Result<()> {
     let handover = Handover::find(&pins, state_dir)?;
     // Either the others are in force alone, or an earlier run did not get further than to shadow them.
     settings.shadow = handover.is_some() && (pins.hooks()?.is_empty() || is_shadow(&pins)?);
+    // Objects are read while the kernel checks the programs.
+    let (tell, events) = mpsc::channel();
+    start_source(source, tell.clone())?;
     let loaded = load(OBJECT, &pins, &run.sizes, settings)?;
     let mut maps = Maps::open(&pins)?;
     let flows = Flows::open(&pins)?;
@@ -108,10 +111,12 @@ pub(super) fn run(run: Run) -> Result<()> {
     let newest = state.endpoints.values().map(|endpoint| endpoint.generation).max().unwrap_or(0);
     let theirs = handover.as_ref().map_or(Ok(0), Handover::newest_generation).unwrap_or_default();
     let next_generation = newest.max(flows.newest_generation()).max(theirs) + 1;
+    let settled = tell.clone();
+    let over = move || drop(settled.send(Event::Settled));
+    maps.tell_of_packets(over).context("starting what waits for packets")?;
     let programmer = Programmer::new(maps, state, next_generation, mask.max_slot());
     log::info("started", &[("node", &node), ("epoch", &epoch), ("endpoints_adopted", &endpoints)]);
 
-    let (tell, events) = mpsc::channel();
     let view: Arc<RwLock<View>> = Arc::default();
     let changed = tell.clone();
     netlink::watch(move || changed.send(Event::Links).is_ok()).context("listening for link changes")?;
@@ -132,7 +137,6 @@ pub(super) fn run(run: Run) -> Result<()> {
     monitor::serve(state_dir, told, lost, Arc::clone(&view), questions, tell_allowed)
         .context("opening the socket")?;
     serve_cni(&run.cni, state_dir, tell.clone())?;
-    start_source(source, tell.clone())?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         signals.wait();
         drop(tell.send(Event::Stop));

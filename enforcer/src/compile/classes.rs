@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use netpol_policy::model::{Cluster, Pod, PortName, Protocol};
+use netpol_policy::model::{Cluster, ContainerPort, Pod, PortName, Protocol};
 
 use crate::prefix_map::PrefixMap;
 
@@ -82,18 +82,20 @@ fn signature(
         .filter(|(_, clause)| clause.matches_pod(pod, namespace.labels()) || clause.matches_address(address))
         .map(|(id, _)| *id)
         .collect();
-    Signature { clauses, named: named(pod, names) }
+    Signature { clauses, named: named(&pod.ports, names) }
 }
 
-/// What a pod calls its ports, of the names that are asked for.
+/// What a pod with these ports calls them, of the names that are asked for.
 pub(super) fn named(
-    pod: &Pod,
+    ports: &[ContainerPort],
     names: &BTreeSet<(Protocol, PortName)>,
 ) -> BTreeMap<(Protocol, PortName), BTreeSet<u16>> {
     names
         .iter()
         .map(|(protocol, name)| {
-            let numbers: BTreeSet<u16> = pod.named_ports(*protocol, name).map(u16::from).collect();
+            let called =
+                |port: &&ContainerPort| port.protocol == *protocol && port.name.as_ref() == Some(name);
+            let numbers: BTreeSet<u16> = ports.iter().filter(called).map(|port| port.port.get()).collect();
             ((*protocol, name.clone()), numbers)
         })
         .filter(|(_, numbers)| !numbers.is_empty())

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use netpol_policy::model::{ContainerPort, Direction, Labels, Pod, PortName, Protocol, WorkloadName};
+use netpol_policy::model::{Direction, Pod, PortName, Protocol, WorkloadName};
 
 use super::classes::{Signature, blocks, clauses_of, named, names_of};
 use super::clause::{Clause, ClauseId, Clauses};
+use super::kinds::{Answer, KindId, Kinds};
 use super::set::PolicySet;
 use super::{Desired, Endpoint, LocalNode, services, set};
 use crate::prefix_map::PrefixMap;
@@ -26,8 +27,11 @@ pub struct Compiler {
     claimants: HashMap<IpAddr, Vec<WorkloadName>>,
     /// Whose each address is.
     owners: BTreeMap<IpAddr, WorkloadName>,
+    kinds: Kinds,
     /// Pods that no object gives a node.
     nodeless: BTreeSet<WorkloadName>,
+    /// What the objects say of the addresses of pods that are not known to be on another node.
+    nearby: BTreeMap<WorkloadName, Vec<IpAddr>>,
     sets: BTreeSet<Arc<PolicySet>>,
     /// What this node's sets ask of addresses.
     asked: Asked,
@@ -50,9 +54,6 @@ struct Asked {
     blocks: PrefixMap<Arc<Signature>>,
 }
 
-/// Pods with the same of these in one namespace can't be told apart.
-type Kind<'w> = (&'w str, &'w Labels, &'w [ContainerPort]);
-
 impl Compiler {
     /// What the node must enforce.
     #[must_use]
@@ -64,6 +65,11 @@ impl Compiler {
     #[must_use]
     pub fn clauses(&self) -> &Clauses {
         &self.clauses
+    }
+
+    /// The addresses of pods that are known and not known to be on another node.
+    pub fn nearby(&self) -> impl Iterator<Item = IpAddr> {
+        self.nearby.values().flatten().copied()
     }
 
     /// Follows what was touched since the last time. Returns whether the node must enforce something else now.
@@ -114,7 +120,7 @@ impl Compiler {
         &mut self,
         world: &World,
         pods: &BTreeSet<WorkloadName>,
-    ) -> (BTreeSet<WorkloadName>, BTreeSet<IpAddr>) {
+    ) -> (BTreeSet<WorkloadName>, Vec<IpAddr>) {
         let mut addresses = BTreeSet::new();
         for name in pods {
             let pod = world.pod(name).filter(|pod| pod.is_subject());
@@ -122,6 +128,11 @@ impl Compiler {
             match pod.is_some_and(|pod| pod.node.is_none()) {
                 true => _ = self.nodeless.insert(name.clone()),
                 false => _ = self.nodeless.remove(name),
+            }
+            let near = |pod: &&Pod| pod.node.as_ref().is_none_or(|node| *node == self.node.name);
+            match pod.filter(near) {
+                Some(pod) => _ = self.nearby.insert(name.clone(), pod.addresses.clone()),
+                None => _ = self.nearby.remove(name),
             }
             let before = self.claims.get(name);
             for address in before.iter().flat_map(|claim| &claim.addresses) {
@@ -147,6 +158,7 @@ impl Compiler {
         let mut affected = pods.clone();
         for address in &addresses {
             let now = self.owner(*address).cloned();
+            self.kinds.place(*address, now.as_ref().and_then(|owner| world.pod(owner)));
             let before = match &now {
                 Some(owner) => self.owners.insert(*address, owner.clone()),
                 None => self.owners.remove(address),
@@ -154,7 +166,7 @@ impl Compiler {
             affected.extend(before);
             affected.extend(now);
         }
-        (affected, addresses)
+        (affected, addresses.into_iter().collect())
     }
 
     fn claim(&self, pod: &Pod) -> Claim {
@@ -246,21 +258,20 @@ impl Compiler {
 
     /// Finds the addresses that may be of another class now that something else is asked. Returns whether the class of a
     /// block is another one.
-    fn ask_anew(&mut self, world: &World, before: &Asked, addresses: &mut BTreeSet<IpAddr>) -> bool {
+    fn ask_anew(&mut self, world: &World, before: &Asked, addresses: &mut Vec<IpAddr>) -> bool {
         let other_blocks = before.blocks != self.asked.blocks;
         if other_blocks {
             self.replace_blocks(before);
-        }
-        if other_blocks || before.names != self.asked.names {
             addresses.extend(self.owners.keys());
         }
+        let other_names = before.names != self.asked.names;
         let added: Vec<ClauseId> = self.asked.clauses.difference(&before.clauses).copied().collect();
         let gone: BTreeSet<ClauseId> = before.clauses.difference(&self.asked.clauses).copied().collect();
         let mut other = Vec::new();
         for (namespace, clauses) in &mut self.of_namespace {
             let count = clauses.len();
             clauses.retain(|id| !gone.contains(id));
-            let mut changed = clauses.len() != count;
+            let mut changed = clauses.len() != count || other_names;
             let labels = world.namespace(namespace);
             for id in &added {
                 if self.clauses.clause(*id).can_match_in(namespace, labels.labels()) {
@@ -273,7 +284,7 @@ impl Compiler {
             }
         }
         for namespace in other {
-            self.add_addresses_of(world, &namespace, addresses);
+            self.ask_namespace(world, &namespace, addresses);
         }
         other_blocks
     }
@@ -289,7 +300,7 @@ impl Compiler {
         }
     }
 
-    fn follow_namespace(&mut self, world: &World, namespace: &str, addresses: &mut BTreeSet<IpAddr>) {
+    fn follow_namespace(&mut self, world: &World, namespace: &str, addresses: &mut Vec<IpAddr>) {
         if world.pods_of(namespace).next().is_none() {
             self.of_namespace.remove(namespace);
             return;
@@ -297,7 +308,7 @@ impl Compiler {
         let now = self.clauses_in(world, namespace);
         if self.of_namespace.get(namespace) != Some(&now) {
             self.of_namespace.insert(namespace.into(), now);
-            self.add_addresses_of(world, namespace, addresses);
+            self.ask_namespace(world, namespace, addresses);
         }
     }
 
@@ -307,30 +318,41 @@ impl Compiler {
         self.asked.clauses.iter().filter(can_match).copied().collect()
     }
 
-    fn add_addresses_of(&self, world: &World, namespace: &str, addresses: &mut BTreeSet<IpAddr>) {
-        let claims = world.pods_of(namespace).filter_map(|pod| self.claims.get(&pod.name));
-        addresses.extend(claims.flat_map(|claim| &claim.addresses));
+    /// Finds the addresses of a namespace's pods of which something else is to be said.
+    fn ask_namespace(&mut self, world: &World, namespace: &str, addresses: &mut Vec<IpAddr>) {
+        for kind in self.kinds.of_namespace(namespace).collect::<Vec<_>>() {
+            let answer = self.ask(world, kind);
+            if self.kinds.set_answer(kind, answer) {
+                addresses.extend(self.kinds.addresses(kind));
+            }
+        }
     }
 
     /// Gives addresses the classes that they are of now. Returns whether any is of another one.
-    fn follow_classes(&mut self, world: &World, addresses: BTreeSet<IpAddr>) -> bool {
-        let mut known: HashMap<Kind<'_>, (Signature, Option<Arc<Signature>>)> = HashMap::new();
+    fn follow_classes(&mut self, world: &World, mut addresses: Vec<IpAddr>) -> bool {
+        // In order, so that what is next to each other is looked up one after the other: many are far quicker so.
+        addresses.sort_unstable();
+        addresses.dedup();
         let mut changed = false;
+        let no_blocks = self.asked.blocks.is_empty();
         for address in addresses {
             let net = IpNet::from(address);
-            let pod = self.owners.get(&address).and_then(|owner| world.pod(owner));
-            let wanted = match pod {
+            let wanted = match self.kinds.at(address) {
                 None => self.asked.blocks.exact(net).cloned(),
-                Some(pod) => {
-                    let kind = (&*pod.name.namespace, &pod.labels, &*pod.ports);
-                    let (signature, outside) = known.entry(kind).or_insert_with(|| {
-                        let signature = self.signature(world, pod);
-                        let outside = (signature != Signature::default()).then(|| self.shared(&signature));
-                        (signature, outside)
-                    });
-                    match self.asked.blocks.longest_match(net).cloned() {
-                        None => outside.clone(),
-                        Some(around) => self.class(net, &around, signature),
+                Some(kind) => {
+                    if self.kinds.answer(kind).is_none() {
+                        let answer = self.ask(world, kind);
+                        self.kinds.set_answer(kind, answer);
+                    }
+                    let around =
+                        (!no_blocks).then(|| self.asked.blocks.longest_match(net).cloned()).flatten();
+                    let answer = self.kinds.answer(kind).expect("asked a moment ago");
+                    match around {
+                        None => answer.outside.clone(),
+                        Some(around) => {
+                            let signature = answer.signature.clone();
+                            self.class(net, &around, &signature)
+                        }
                     }
                 }
             };
@@ -350,19 +372,21 @@ impl Compiler {
         changed
     }
 
-    /// What is asked of a pod, its address aside.
-    fn signature(&mut self, world: &World, pod: &Pod) -> Signature {
-        let namespace = &pod.name.namespace;
-        if !self.of_namespace.contains_key(namespace) {
-            let clauses = self.clauses_in(world, namespace);
-            self.of_namespace.insert(namespace.clone(), clauses);
+    /// What is asked of pods of a kind, their addresses aside.
+    fn ask(&mut self, world: &World, kind: KindId) -> Answer {
+        let kind = Arc::clone(self.kinds.kind(kind));
+        if !self.of_namespace.contains_key(&kind.namespace) {
+            let clauses = self.clauses_in(world, &kind.namespace);
+            self.of_namespace.insert(kind.namespace.clone(), clauses);
         }
-        let clauses = &self.of_namespace[namespace];
-        let matches = |id: &&ClauseId| self.clauses.clause(**id).matches_labels(&pod.labels);
-        Signature {
+        let clauses = &self.of_namespace[&kind.namespace];
+        let matches = |id: &&ClauseId| self.clauses.clause(**id).matches_labels(&kind.labels);
+        let signature = Signature {
             clauses: clauses.iter().filter(matches).copied().collect(),
-            named: named(pod, &self.asked.names),
-        }
+            named: named(&kind.ports, &self.asked.names),
+        };
+        let outside = (signature != Signature::default()).then(|| self.shared(&signature));
+        Answer { signature, outside }
     }
 
     /// The entry that an address inside a block needs, given what is asked of the pod there.

@@ -5,10 +5,12 @@
 //! set, and a change that does not concern this node changes nothing here. Numbers for the kernel are given later, by
 //! [`crate::tables`].
 
+mod class_map;
 mod classes;
 mod clause;
 mod entries;
 mod incremental;
+mod kinds;
 mod services;
 mod set;
 #[cfg(test)]
@@ -20,8 +22,7 @@ use std::sync::Arc;
 
 use netpol_policy::model::{Cluster, Direction, ObjectName, Pod, WorkloadName};
 
-use crate::prefix_map::PrefixMap;
-
+pub use class_map::{ClassMap, Moment};
 pub use classes::Signature;
 pub use clause::{Clause, ClauseId, Clauses};
 pub use entries::{Entry, Identity, Numbered, TrafficPrefix, entries};
@@ -46,8 +47,8 @@ pub struct LocalNode {
 pub struct Desired {
     /// The node's pods that policies can concern.
     pub endpoints: BTreeMap<WorkloadName, Endpoint>,
-    /// The class of each address or block of addresses; longest match, and no entry at all: the class of nothing.
-    pub classes: Arc<PrefixMap<Arc<Signature>>>,
+    /// The class of each address or block of addresses; no entry at all: the class of nothing.
+    pub classes: Arc<ClassMap>,
     /// Where a packet to a Service is addressed before translation.
     pub services: Arc<BTreeSet<ServiceAddress>>,
 }
@@ -105,7 +106,7 @@ pub fn compile(cluster: &Cluster, node: &LocalNode, clauses: &mut Clauses) -> De
         })
         .collect();
     Desired {
-        classes: Arc::new(classes::classes(cluster, &owners, &sets, clauses)),
+        classes: Arc::new(classes::classes(cluster, &owners, &sets, clauses).into()),
         services: Arc::new(services::services(&cluster.services)),
         endpoints,
     }

@@ -13,6 +13,8 @@ use netpol_enforcer_common::service::ServiceKey;
 use netpol_enforcer_common::{Address, maps};
 use netpol_policy::model::Protocol;
 
+use super::batch::Batches;
+use super::grace::Grace;
 use super::load::{LoadError, typed};
 use super::pins::Pins;
 use crate::compile::{Entry, Identity, ServiceAddress, TrafficPrefix};
@@ -29,6 +31,8 @@ pub struct Maps {
     policies: LpmTrie<MapData, PolicyKey, PolicyValue>,
     services: HashMap<MapData, ServiceKey, u32>,
     node_addresses: HashMap<MapData, Address, u32>,
+    batches: Batches,
+    grace: Grace,
 }
 
 impl Maps {
@@ -47,7 +51,20 @@ impl Maps {
             policies: typed(pins, maps::POLICIES)?,
             services: typed(pins, maps::SERVICES)?,
             node_addresses: typed(pins, maps::NODE_ADDRESSES)?,
+            batches: Batches::open(&pins.map(maps::IDENTITIES))
+                .map_err(|error| LoadError::Map { map: maps::IDENTITIES, source: Box::new(error) })?,
+            grace: Grace::default(),
         })
+    }
+
+    /// From here on raising the epoch does not wait for packets that are being decided: it is told when there are none
+    /// any more.
+    ///
+    /// # Errors
+    /// When there can't be a thread that waits.
+    pub fn tell_of_packets(&mut self, over: impl Fn() + Send + 'static) -> std::io::Result<()> {
+        self.grace = Grace::aside(over)?;
+        Ok(())
     }
 
     /// Reads everything, as an earlier run left it.
@@ -130,6 +147,54 @@ impl Tables for Maps {
         }
     }
 
+    fn set_classes(&mut self, bank: u32, classes: &[(IpNet, Identity)]) -> (usize, Result<(), TableError>) {
+        let mut done = 0;
+        while let Some((net, identity)) = classes.get(done) {
+            let (keys, values): (Vec<_>, Vec<_>) = classes[done..]
+                .iter()
+                .take(BATCH)
+                .map_while(|(net, identity)| Some((exact_key(bank, *net)?, identity.0)))
+                .unzip();
+            let many = (keys.len() > 1).then(|| self.batches.update(&keys, &values)).flatten();
+            let (count, result) = match many {
+                Some((count, result)) => (
+                    count,
+                    result.map_err(|error| match error.raw_os_error() {
+                        Some(code) if is_full(code) => TableError::Full(maps::IDENTITIES),
+                        _ => TableError::Failed { table: maps::IDENTITIES, source: error },
+                    }),
+                ),
+                None => match self.set_class(bank, *net, *identity) {
+                    Ok(()) => (1, Ok(())),
+                    Err(error) => (0, Err(error)),
+                },
+            };
+            done += count;
+            if result.is_err() {
+                return (done, result);
+            }
+        }
+        (done, Ok(()))
+    }
+
+    fn remove_classes(&mut self, bank: u32, nets: &[IpNet]) -> (usize, Result<(), TableError>) {
+        let mut done = 0;
+        while let Some(net) = nets.get(done) {
+            let keys: Vec<_> =
+                nets[done..].iter().take(BATCH).map_while(|net| exact_key(bank, *net)).collect();
+            let many = (keys.len() > 1).then(|| self.batches.delete(&keys)).flatten();
+            match many {
+                // What could not be removed, because it is not there or for another reason, is up to the next call.
+                Some((count, _)) if count > 0 => done += count,
+                _ => match self.remove_class(bank, *net) {
+                    Ok(()) => done += 1,
+                    error => return (done, error),
+                },
+            }
+        }
+        (done, Ok(()))
+    }
+
     fn set_endpoint(&mut self, link: u32, endpoint: &EndpointRecord) -> Result<(), TableError> {
         written(maps::ENDPOINTS, self.endpoints.insert(link, kernel_endpoint(endpoint), 0))
     }
@@ -162,21 +227,17 @@ impl Tables for Maps {
 
     fn set_epoch(&mut self, epoch: u32) -> Result<(), TableError> {
         written(maps::EPOCH, self.epoch.set(0, epoch, 0))?;
-        wait_for_packets();
+        self.grace.begin();
         Ok(())
+    }
+
+    fn wait_for_packets(&mut self) {
+        self.grace.wait();
     }
 }
 
-/// Returns once every program that was running has ended: they run as RCU readers, and this waits for those.
-fn wait_for_packets() {
-    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
-    // SAFETY: membarrier takes no pointers. A kernel without it returns an error, which leaves a window of one
-    // packet's processing time in which it may be decided by neither state; nothing can be done about that.
-    #[allow(unsafe_code)]
-    unsafe {
-        libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-    }
-}
+/// Entries that one system call writes at most: it can't be interrupted.
+const BATCH: usize = 4096;
 
 enum ClassKey {
     Exact(IdentityKey),
@@ -186,14 +247,19 @@ enum ClassKey {
 
 /// Whole addresses go to the hash, which is asked first, blocks to the tries.
 fn class_key(bank: u32, net: IpNet) -> ClassKey {
-    if net.prefix_len() == net.max_prefix_len() {
-        return ClassKey::Exact(IdentityKey { bank, address: net.addr().into() });
+    if let Some(key) = exact_key(bank, net) {
+        return ClassKey::Exact(key);
     }
     let bits = BANK_BITS + u32::from(net.prefix_len());
     match net.network() {
         IpAddr::V4(address) => ClassKey::V4(Key::new(bits, CidrV4Key { bank, address: address.octets() })),
         IpAddr::V6(address) => ClassKey::V6(Key::new(bits, CidrV6Key { bank, address: address.octets() })),
     }
+}
+
+/// The key of a whole address.
+fn exact_key(bank: u32, net: IpNet) -> Option<IdentityKey> {
+    (net.prefix_len() == net.max_prefix_len()).then(|| IdentityKey { bank, address: net.addr().into() })
 }
 
 fn bank_index(bank: u32) -> usize {
@@ -271,9 +337,13 @@ fn read<V>(map: &'static str, result: Result<V, MapError>) -> Result<V, LoadErro
 
 fn written(table: &'static str, result: Result<(), MapError>) -> Result<(), TableError> {
     result.map_err(|error| match os_error(&error) {
-        Some(libc::E2BIG | libc::ENOSPC | libc::ENOMEM) => TableError::Full(table),
+        Some(code) if is_full(code) => TableError::Full(table),
         _ => failed(table, error),
     })
+}
+
+fn is_full(code: i32) -> bool {
+    matches!(code, libc::E2BIG | libc::ENOSPC | libc::ENOMEM)
 }
 
 /// Removing what is not there is fine.

@@ -1,10 +1,12 @@
 //! The kernel's side: programs, maps and links, pinned on a BPF file system so that they outlive the agent.
 
+mod batch;
 mod clsact;
 mod denied;
 mod dump;
 mod events;
 mod flows;
+mod grace;
 mod handover;
 mod hook;
 mod hooks;

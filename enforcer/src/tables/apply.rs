@@ -1,23 +1,22 @@
 //! Bringing the tables from what they hold to what they should hold.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use netpol_enforcer_common::endpoint::{MAX_V4, MAX_V6, SET_CLOSED, SET_NONE};
 use netpol_policy::model::WorkloadName;
 
+use super::banks::Banks;
 use super::numbers::Numbers;
 use super::{EndpointRecord, Gate, Gates, SetId, State, TableError, Tables, Target, TargetEndpoint};
-use crate::compile::{Entry, Identity, Numbered, PolicySet, Signature, entries};
-use crate::prefix_map::PrefixMap;
+use crate::compile::{Entry, Identity, Numbered, PolicySet, entries};
 
 /// Writes targets into tables and remembers what they hold.
 pub struct Programmer<T> {
-    tables: T,
-    state: State,
-    numbers: Numbers,
+    pub(super) tables: T,
+    pub(super) state: State,
+    pub(super) numbers: Numbers,
     /// The pods that this run bound; one that an earlier run bound is recognised by its addresses.
     pods: BTreeMap<u32, WorkloadName>,
     next_generation: u32,
@@ -25,6 +24,9 @@ pub struct Programmer<T> {
     max_slot: u16,
     /// Up to which number of classes each set has all its entries.
     complete: BTreeMap<SetId, Identity>,
+    pub(super) banks: Banks,
+    /// The epoch was raised, and packets may still be decided under the one before.
+    unsettled: bool,
     /// There may be more in the tables than the bank in use needs.
     unclean: bool,
 }
@@ -54,6 +56,8 @@ impl<T: Tables> Programmer<T> {
             last_slot,
             max_slot,
             complete: BTreeMap::new(),
+            banks: Banks::default(),
+            unsettled: false,
             unclean: true,
         }
     }
@@ -73,7 +77,7 @@ impl<T: Tables> Programmer<T> {
         self.numbers.set(set)
     }
 
-    /// Writes a target.
+    /// Writes a target. It is in force when this returns; [`Self::settle`] is to follow, best when nothing else is to be done.
     ///
     /// What does not fit is closed, and the outcome says so.
     ///
@@ -81,23 +85,40 @@ impl<T: Tables> Programmer<T> {
     /// When the tables refuse for another reason than that they are full. What was enforced before still is.
     pub fn apply(&mut self, target: &Target) -> Result<Outcome, TableError> {
         let mut outcome = Outcome::default();
+        self.settle()?;
         if std::mem::replace(&mut self.unclean, true) {
             self.drop_unused()?;
         }
-        let wanted = self.number_classes(target);
+        let lacking = self.compare_classes(target, &mut outcome);
         let failed = self.write_sets(target, &mut outcome)?;
-        let classes_fit = self.write_classes(&wanted, &mut outcome)?;
+        let classes_fit = self.write_classes(&lacking, target, &mut outcome)?;
         self.write_addresses(target, &mut outcome)?;
         self.write_endpoints(target, &failed, classes_fit, &mut outcome)?;
         if outcome.changed {
             let epoch = next_epoch(self.state.epoch);
             self.tables.set_epoch(epoch)?;
             self.state.epoch = epoch;
-            // What is enforced is enforced; this is only room for the next change.
-            self.drop_unused()?;
+            self.unsettled = true;
         }
         self.unclean = !outcome.problems.is_empty();
         Ok(outcome)
+    }
+
+    /// Makes room for the next change, once no packet is decided by what was enforced before the last one.
+    ///
+    /// # Errors
+    /// When the tables refuse. What is enforced still is.
+    pub fn settle(&mut self) -> Result<(), TableError> {
+        if !self.unsettled {
+            return Ok(());
+        }
+        self.tables.wait_for_packets();
+        self.unsettled = false;
+        let unclean = std::mem::replace(&mut self.unclean, true);
+        self.catch_up()?;
+        self.drop_unused()?;
+        self.unclean = unclean;
+        Ok(())
     }
 
     /// Removes sets, and entries of sets, that the bank in use does not need.
@@ -123,18 +144,6 @@ impl<T: Tables> Programmer<T> {
         self.complete.retain(|id, _| sets.contains(id));
         self.numbers.retain(&identities, &sets);
         Ok(())
-    }
-
-    /// The target's classes by number, in order.
-    fn number_classes(&mut self, target: &Target) -> Vec<(IpNet, Identity)> {
-        // Most addresses share a few classes.
-        let mut known: HashMap<*const Signature, Identity> = HashMap::new();
-        let numbers = &mut self.numbers;
-        let number = |(net, signature): (&IpNet, &Arc<Signature>)| {
-            let known = known.entry(Arc::as_ptr(signature)).or_insert_with(|| numbers.class(signature));
-            (*net, *known)
-        };
-        target.classes.iter().map(number).collect()
     }
 
     /// Writes the entries that the target's sets lack. Returns the sets that do not fit.
@@ -179,50 +188,6 @@ impl<T: Tables> Programmer<T> {
             }
         }
         Ok(failed)
-    }
-
-    /// Brings the classes of the standby bank up to date. Returns whether they fit.
-    fn write_classes(
-        &mut self,
-        wanted: &[(IpNet, Identity)],
-        outcome: &mut Outcome,
-    ) -> Result<bool, TableError> {
-        let (active, standby) = (self.state.active(), self.state.standby());
-        let same = |bank: &PrefixMap<Identity>| {
-            bank.len() == wanted.len()
-                && bank
-                    .iter()
-                    .zip(wanted)
-                    .all(|((net, has), (wants, identity))| net == wants && has == identity)
-        };
-        outcome.changed |= !same(&self.state.banks[active].classes);
-        let bank_number = u32::try_from(standby).expect("0 or 1");
-        let bank = &mut self.state.banks[standby];
-        // Removals first, to make room.
-        for net in missing(bank.classes.nets(), wanted.iter().map(|(net, _)| *net)) {
-            self.tables.remove_class(bank_number, net)?;
-            bank.classes.remove(net);
-        }
-        let mut there = bank.classes.iter().peekable();
-        let mut lacking = Vec::new();
-        for (net, identity) in wanted {
-            // What is left is a part of what is wanted, in the same order.
-            match there.next_if(|(present, _)| *present == net) {
-                Some((_, present)) if present == identity => {}
-                _ => lacking.push((*net, *identity)),
-            }
-        }
-        for (net, identity) in lacking {
-            match self.tables.set_class(bank_number, net, identity) {
-                Ok(()) => bank.classes.insert(net, identity),
-                Err(TableError::Full(table)) => {
-                    outcome.problems.push(format!("the table {table} is full: every isolated pod is closed"));
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
     }
 
     /// Writes what is the same for both banks: Services and the node's own addresses.
@@ -405,17 +370,6 @@ fn next_epoch(epoch: u32) -> u32 {
     let next = epoch.wrapping_add(1);
     let first = netpol_enforcer_common::FIRST_EPOCH;
     if next < first { first + (next & 1) } else { next }
-}
-
-/// Those of the first that are not among the second; both in order.
-fn missing(first: impl Iterator<Item = IpNet>, second: impl Iterator<Item = IpNet>) -> Vec<IpNet> {
-    let mut second = second.peekable();
-    first
-        .filter(|net| {
-            while second.next_if(|other| other < net).is_some() {}
-            second.next_if_eq(net).is_none()
-        })
-        .collect()
 }
 
 fn wanted_sets(target: &Target) -> BTreeSet<Arc<PolicySet>> {

@@ -4,8 +4,13 @@
 //! the epoch selects. A change is written to the other bank and takes effect, for all endpoints at once, when the
 //! epoch is raised. Until then nothing that a packet can meet has changed, so a change that does not fit, or an agent
 //! that dies half-way, leaves what was enforced before.
+//!
+//! A packet that is being decided while the epoch is raised may still read the former bank. So that is not touched until
+//! the kernel says that all such packets are through, which takes it some hundredths of a second; nothing that is enforced
+//! waits for it. Then the former bank is made like the other one, and what neither needs is removed.
 
 mod apply;
+mod banks;
 mod numbers;
 #[cfg(test)]
 mod tests;
@@ -19,7 +24,7 @@ use netpol_enforcer_common::endpoint::{SET_CLOSED, SET_NONE};
 use netpol_policy::model::WorkloadName;
 use thiserror::Error;
 
-use crate::compile::{Entry, Identity, PolicySet, ServiceAddress, Signature};
+use crate::compile::{ClassMap, Entry, Identity, PolicySet, ServiceAddress};
 use crate::prefix_map::PrefixMap;
 
 pub use apply::{Outcome, Programmer};
@@ -60,7 +65,7 @@ pub struct TargetEndpoint {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// The class of each address or block.
-    pub classes: Arc<PrefixMap<Arc<Signature>>>,
+    pub classes: Arc<ClassMap>,
     /// Endpoints by interface index.
     pub endpoints: BTreeMap<u32, TargetEndpoint>,
     /// Addresses of Services.
@@ -135,6 +140,14 @@ pub trait Tables {
     fn set_class(&mut self, bank: u32, net: IpNet, identity: Identity) -> Result<(), TableError>;
     /// Takes an address's or block's number in one bank.
     fn remove_class(&mut self, bank: u32, net: IpNet) -> Result<(), TableError>;
+    /// Gives many addresses or blocks their numbers, in this order. Returns how many of them have theirs.
+    fn set_classes(&mut self, bank: u32, classes: &[(IpNet, Identity)]) -> (usize, Result<(), TableError>) {
+        one_by_one(classes, |(net, identity)| self.set_class(bank, *net, *identity))
+    }
+    /// Takes many addresses' or blocks' numbers, in this order. Returns how many of them have none any more.
+    fn remove_classes(&mut self, bank: u32, nets: &[IpNet]) -> (usize, Result<(), TableError>) {
+        one_by_one(nets, |net| self.remove_class(bank, *net))
+    }
     /// Writes an endpoint.
     fn set_endpoint(&mut self, link: u32, endpoint: &EndpointRecord) -> Result<(), TableError>;
     /// Removes an endpoint: its link is an unknown one from here on.
@@ -145,8 +158,22 @@ pub trait Tables {
     fn set_service(&mut self, service: ServiceAddress, present: bool) -> Result<(), TableError>;
     /// Adds or removes an address of the node.
     fn set_node_address(&mut self, address: IpAddr, present: bool) -> Result<(), TableError>;
-    /// Raises the epoch, and returns when no packet is being decided under an older one.
+    /// Raises the epoch. A packet that is being decided may be decided under the one before.
     fn set_epoch(&mut self, epoch: u32) -> Result<(), TableError>;
+    /// Returns when no packet is being decided under an older epoch.
+    fn wait_for_packets(&mut self);
+}
+
+fn one_by_one<I>(
+    items: &[I],
+    mut write: impl FnMut(&I) -> Result<(), TableError>,
+) -> (usize, Result<(), TableError>) {
+    for (done, item) in items.iter().enumerate() {
+        if let Err(error) = write(item) {
+            return (done, Err(error));
+        }
+    }
+    (items.len(), Ok(()))
 }
 
 /// Why a table could not be written.

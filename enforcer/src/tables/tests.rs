@@ -26,6 +26,7 @@ proptest! {
         clusters in prop::collection::vec(cluster(), 1..5),
         flows in prop::collection::vec(flow(), 30),
         restarts in any::<u8>(),
+        settles in any::<u8>(),
     ) {
         let mut clauses = Clauses::default();
         let mut programmer = Programmer::new(Model::new(&flows, usize::MAX), State::default(), 1, 1023);
@@ -42,6 +43,13 @@ proptest! {
             prop_assert!(outcome.problems.is_empty());
             prop_assert_eq!(recorded(programmer.state()), recorded(&programmer.tables().state.clone()));
             check(programmer.tables(), &desired, &target, &flows, Exactly)?;
+            if settles >> (round % 8) & 1 == 1 {
+                programmer.settle().expect("the model has room");
+                let state = programmer.state();
+                prop_assert_eq!(&state.banks[0], &state.banks[1], "the next change finds the banks alike");
+                prop_assert_eq!(recorded(programmer.state()), recorded(&programmer.tables().state.clone()));
+                check(programmer.tables(), &desired, &target, &flows, Exactly)?;
+            }
             programmer.tables().begin();
             prop_assert!(!programmer.apply(&target).expect("the model has room").changed, "nothing was left to do");
         }
@@ -223,7 +231,15 @@ struct Model {
     room: usize,
     /// What programs decided when the change began.
     before: Vec<Option<bool>>,
+    /// What a packet decides that began under the epoch before, until there is none.
+    late: Option<Late>,
     links: BTreeSet<u32>,
+}
+
+struct Late {
+    epoch: u32,
+    links: BTreeSet<u32>,
+    decisions: Vec<Option<bool>>,
 }
 
 impl Model {
@@ -233,31 +249,43 @@ impl Model {
             flows: flows.to_vec(),
             room,
             before: Vec::new(),
+            late: None,
             links: BTreeSet::new(),
         }
     }
 
     fn begin(&mut self) {
         self.links = self.state.endpoints.keys().copied().collect();
-        self.before = self.decisions();
+        self.before = self.decisions(self.state.epoch, &self.links);
     }
 
-    /// Every decision about the links that were there when the change began.
-    fn decisions(&self) -> Vec<Option<bool>> {
+    /// Every decision about these links under an epoch.
+    fn decisions(&self, epoch: u32, links: &BTreeSet<u32>) -> Vec<Option<bool>> {
         let mut decisions = Vec::new();
-        for link in &self.links {
+        for link in links {
             for (_, far, traffic) in &self.flows {
                 for direction in Direction::ALL {
-                    decisions.push(self.decide(*link, direction, *far, *traffic));
+                    decisions.push(self.decide_under(epoch, *link, direction, *far, *traffic));
                 }
             }
         }
         decisions
     }
 
-    /// As a program does it; `None`: no such endpoint.
     fn decide(&self, link: u32, direction: Direction, far: IpAddr, traffic: Traffic) -> Option<bool> {
-        let bank = bank_of(self.state.epoch) as usize;
+        self.decide_under(self.state.epoch, link, direction, far, traffic)
+    }
+
+    /// As a program does it; `None`: no such endpoint.
+    fn decide_under(
+        &self,
+        epoch: u32,
+        link: u32,
+        direction: Direction,
+        far: IpAddr,
+        traffic: Traffic,
+    ) -> Option<bool> {
+        let bank = bank_of(epoch) as usize;
         let gates = self.state.endpoints.get(&link)?.gates[bank];
         let set = match direction {
             Direction::Ingress => gates.ingress,
@@ -277,13 +305,23 @@ impl Model {
 
     /// After a write: nothing decides otherwise than before, but for endpoints that are gone or closed.
     fn unchanged(&self) {
-        let now = self.decisions();
-        for (before, now) in self.before.iter().zip(&now) {
-            assert!(
-                before == now || now.is_none() || *now == Some(false) && before.is_none(),
-                "a write before the new epoch changed a decision: {before:?} -> {now:?}"
+        same(&self.before, &self.decisions(self.state.epoch, &self.links), "before the new epoch");
+        if let Some(Late { epoch, links, decisions }) = &self.late {
+            same(
+                decisions,
+                &self.decisions(*epoch, links),
+                "while packets are decided under the former epoch",
             );
         }
+    }
+}
+
+fn same(before: &[Option<bool>], now: &[Option<bool>], when: &str) {
+    for (before, now) in before.iter().zip(now) {
+        assert!(
+            before == now || now.is_none() || *now == Some(false) && before.is_none(),
+            "a write {when} changed a decision: {before:?} -> {now:?}"
+        );
     }
 }
 
@@ -339,8 +377,9 @@ impl Tables for Model {
         let replaced = self.state.endpoints.insert(link, endpoint.clone());
         if replaced.is_some_and(|replaced| replaced.generation != endpoint.generation) {
             // Another pod, and closed: what was decided for the one before does not matter any more.
+            assert!(self.late.is_none(), "a write while packets are decided under the former epoch");
             self.links.remove(&link);
-            self.before = self.decisions();
+            self.before = self.decisions(self.state.epoch, &self.links);
         }
         self.unchanged();
         Ok(())
@@ -381,10 +420,16 @@ impl Tables for Model {
 
     fn set_epoch(&mut self, epoch: u32) -> Result<(), TableError> {
         self.unchanged();
+        assert!(self.late.is_none(), "an epoch is raised only when all is decided under the one before");
+        let (before, links) = (self.state.epoch, self.state.endpoints.keys().copied().collect());
+        self.late = Some(Late { epoch: before, decisions: self.decisions(before, &links), links });
         self.state.epoch = epoch;
         // From here on nothing decides otherwise than in the new epoch.
-        self.links = self.state.endpoints.keys().copied().collect();
-        self.before = self.decisions();
+        self.begin();
         Ok(())
+    }
+
+    fn wait_for_packets(&mut self) {
+        self.late = None;
     }
 }

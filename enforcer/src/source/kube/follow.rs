@@ -9,14 +9,19 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, core::Status};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
 
 use super::contact::{Contact, Failure};
 use super::item::Item;
 use super::kinds::Watched;
 use crate::world::Change;
 
-/// Objects of a page of a list. Two hundred pods and their managed fields are about a megabyte.
-const PAGE: u32 = 250;
+/// Objects of a page of a list: each page is a question that waits for the answer to the one before. Two hundred pods
+/// and their managed fields are about a megabyte.
+const PAGE: u32 = 500;
+
+/// Objects that are understood at a time, while the next page is on its way.
+const BATCH: usize = 125;
 
 /// Seconds after which a watch is asked for anew, so that a connection that died without a word is noticed.
 const WATCH: u32 = 120;
@@ -32,19 +37,19 @@ pub(super) async fn follow<K: Watched>(
     let config = watcher::Config { field_selector: fields, ..watcher::Config::default() };
     let events = watcher(api, config.page_size(PAGE).timeout(WATCH)).backoff(Waits::default());
     let mut events = std::pin::pin!(events);
-    let mut list = Vec::new();
+    let mut list = List::<K>::default();
     while let Some(event) = events.next().await {
         let change = match event {
             Ok(watcher::Event::Init) => {
-                list = Vec::new();
+                list = List::default();
                 // A list that only begins says nothing of the API server.
                 continue;
             }
             Ok(watcher::Event::InitApply(item)) => {
-                list.push(item.change());
+                list.push(item);
                 continue;
             }
-            Ok(watcher::Event::InitDone) => Change::All(K::KIND, std::mem::take(&mut list)),
+            Ok(watcher::Event::InitDone) => Change::All(K::KIND, std::mem::take(&mut list).changes().await),
             Ok(watcher::Event::Apply(item)) => item.change(),
             Ok(watcher::Event::Delete(item)) => Change::Gone(K::KIND, item.name()),
             Err(error) => {
@@ -56,6 +61,44 @@ pub(super) async fn follow<K: Watched>(
         if tell.send(change).is_err() {
             return;
         }
+    }
+}
+
+/// A list that is being read. What its objects mean is found out on other threads.
+struct List<K: Watched> {
+    items: Vec<Item<K>>,
+    understood: Vec<JoinHandle<Vec<Change>>>,
+}
+
+impl<K: Watched> List<K> {
+    fn push(&mut self, item: Item<K>) {
+        self.items.push(item);
+        if self.items.len() >= BATCH {
+            self.understand();
+        }
+    }
+
+    fn understand(&mut self) {
+        let items = std::mem::take(&mut self.items);
+        let changes = move || items.iter().map(Item::change).collect();
+        self.understood.push(tokio::task::spawn_blocking(changes));
+    }
+
+    /// What all of them mean, in their order.
+    async fn changes(mut self) -> Vec<Change> {
+        self.understand();
+        let mut changes = Vec::new();
+        for some in self.understood {
+            changes
+                .append(&mut some.await.expect("reading an object does not panic, and nothing cancels it"));
+        }
+        changes
+    }
+}
+
+impl<K: Watched> Default for List<K> {
+    fn default() -> Self {
+        Self { items: Vec::new(), understood: Vec::new() }
     }
 }
 

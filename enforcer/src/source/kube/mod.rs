@@ -50,6 +50,8 @@ impl Kube {
     pub fn new(kubeconfig: Option<&Path>, node: &str) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            // What is read takes memory twice while it waits to be understood: one thread keeps up, and has one heap.
+            .max_blocking_threads(1)
             .build()
             .context("starting what speaks to the API server")?;
         let config = runtime.block_on(config(kubeconfig))?;
