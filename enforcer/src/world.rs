@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use netpol_policy::model::{
     Cluster, EndpointSlice, Namespace, NetworkPolicy, Node, ObjectName, Pod, Service, WorkloadKind,
@@ -22,7 +23,7 @@ pub struct World {
     pods: BTreeMap<WorkloadName, Pod>,
     services: BTreeMap<ObjectName, Service>,
     slices: BTreeMap<ObjectName, EndpointSlice>,
-    policies: BTreeMap<ObjectName, NetworkPolicy>,
+    policies: BTreeMap<ObjectName, Arc<NetworkPolicy>>,
     unreadable: BTreeMap<(Kind, ObjectName), Box<str>>,
 }
 
@@ -60,7 +61,7 @@ pub enum Object {
     Pod(Box<Pod>),
     Service(Box<Service>),
     EndpointSlice(EndpointSlice),
-    NetworkPolicy(Box<NetworkPolicy>),
+    NetworkPolicy(Arc<NetworkPolicy>),
 }
 
 /// A change of one object, or of all of a kind. Names of objects without a namespace have an empty one.
@@ -116,7 +117,7 @@ impl World {
     /// The policies of a namespace.
     pub fn policies_of<'w>(&'w self, namespace: &'w str) -> impl Iterator<Item = &'w NetworkPolicy> {
         let policies = self.policies.range(ObjectName::new(namespace, "")..);
-        policies.take_while(move |(name, _)| *name.namespace == *namespace).map(|(_, policy)| policy)
+        policies.take_while(move |(name, _)| *name.namespace == *namespace).map(|(_, policy)| &**policy)
     }
 
     /// All Services.
@@ -161,8 +162,7 @@ impl World {
         let of_slice = |(number, slice): (usize, EndpointSlice)| {
             put(ObjectName::new("", number.to_string()), Object::EndpointSlice(slice))
         };
-        let of_policy =
-            |policy: NetworkPolicy| put(policy.name.clone(), Object::NetworkPolicy(Box::new(policy)));
+        let of_policy = |policy: Arc<NetworkPolicy>| put(policy.name.clone(), Object::NetworkPolicy(policy));
         let namespaces = cluster.namespaces.into_values();
         let all = [
             (Kind::Namespace, namespaces.map(|n| put(named(n.name()), Object::Namespace(n))).collect()),
@@ -234,7 +234,7 @@ impl World {
             Object::Node(object) => put(&mut self.nodes, name, object),
             Object::Service(object) => put(&mut self.services, name, *object),
             Object::EndpointSlice(object) => put(&mut self.slices, name, object),
-            Object::NetworkPolicy(object) => put(&mut self.policies, name, *object),
+            Object::NetworkPolicy(object) => put(&mut self.policies, name, object),
             Object::Pod(_) => false,
         };
         if changed {
@@ -276,7 +276,7 @@ impl World {
     /// it isolates its whole namespace and allows nothing.
     fn unreadable(&mut self, kind: Kind, name: ObjectName, why: Box<str>) -> bool {
         if kind == Kind::NetworkPolicy {
-            self.put(name.clone(), Object::NetworkPolicy(Box::new(closing(&name))));
+            self.put(name.clone(), Object::NetworkPolicy(Arc::new(closing(&name))));
         } else {
             self.remove(kind, &name);
         }
@@ -427,7 +427,7 @@ mod tests {
         assert!(!world.apply(Change::Unreadable(Kind::NetworkPolicy, name.clone(), "odd".into())));
         assert_eq!(world.complaints().collect::<Vec<_>>(), ["NetworkPolicy shop/db: odd"]);
         let policies = world.cluster().policies;
-        assert_eq!(policies, [closing(&name)]);
+        assert_eq!(policies, [Arc::new(closing(&name))]);
         assert!(world.apply(Change::Gone(Kind::NetworkPolicy, name)));
         assert_eq!((world.cluster(), world.complaints().count()), (Cluster::default(), 0));
 

@@ -47,6 +47,6 @@ fuzz_target!(|text: &str| {
 });
 
 /// What each policy means; `None` for one that the API server would refuse.
-fn meaning(file: &SourceFile) -> Vec<Option<NetworkPolicy>> {
+fn meaning(file: &SourceFile) -> Vec<Option<Arc<NetworkPolicy>>> {
     file.policies().map(|(_, policy)| policy.model.clone()).collect()
 }

@@ -41,7 +41,7 @@ pub fn check_text(name: &str, text: &str, settings: &Settings) -> Report {
 pub fn check_text_beside(name: &str, text: &str, index: &Index<'_>, settings: &Settings) -> Report {
     let file = SourceFile::read(name, text, &default_namespace());
     let policies: Vec<_> = file.policies().filter_map(|(_, policy)| policy.model.clone()).collect();
-    let index = index.replacing(&policies, []);
+    let index = index.replacing(policies.iter().map(Arc::as_ref), []);
     check(vec![file], &index, settings)
 }
 

@@ -91,7 +91,7 @@ impl Effect {
 impl<'a> Before<'a> {
     /// The policy as it is written.
     pub(crate) fn of(source: &'a PolicySource) -> Self {
-        source.model.as_ref().map_or(Self::Refused, Self::Policy)
+        source.model.as_deref().map_or(Self::Refused, Self::Policy)
     }
 
     fn model(self) -> Option<&'a NetworkPolicy> {

@@ -75,7 +75,7 @@ pub fn fix_file(
     let mut fixed = FixedFile::unchanged(file);
     let mut seen = HashSet::from([hash(&file.text)]);
     for _ in 0..MAX_ROUNDS {
-        let newer: Vec<_> = fixed.file.policies().filter_map(|(_, policy)| policy.model.as_ref()).collect();
+        let newer: Vec<_> = fixed.file.policies().filter_map(|(_, policy)| policy.model.as_deref()).collect();
         let index = index.replacing(newer.iter().copied(), before.iter().copied());
         let policies = Policies::new(std::slice::from_ref(&fixed.file), Some(index.cluster()));
         let checker = Checker { index: &index, settings, places: &places, policies: &policies };

@@ -111,7 +111,7 @@ impl<'c> Index<'c> {
         let on_nodes = on_nodes.map(|(name, _)| *name).collect();
         let has_workloads = namespaces.values().any(NamespaceIndex::has_workloads);
         let targets = Arc::new(targets::targets(cluster, &namespaces));
-        let policies = Arc::new(Policies::new(&cluster.policies));
+        let policies = Arc::new(Policies::new(cluster.policies.iter().map(Arc::as_ref)));
         let (newer, replaced) = (Policies::default(), HashSet::new());
         Self {
             cluster,
@@ -587,11 +587,13 @@ mod tests {
     #[test]
     fn policies_of_at_least_the_same_pods() {
         let mut cluster = Cluster::default();
-        let policy = |namespace: &str, name: &str, pods: &[(&str, &str)]| NetworkPolicy {
-            name: ObjectName::new(namespace, name),
-            pod_selector: selector(pods),
-            ingress: None,
-            egress: None,
+        let policy = |namespace: &str, name: &str, pods: &[(&str, &str)]| {
+            Arc::new(NetworkPolicy {
+                name: ObjectName::new(namespace, name),
+                pod_selector: selector(pods),
+                ingress: None,
+                egress: None,
+            })
         };
         let (web, v1) = (("app", "web"), ("version", "v1"));
         cluster.policies = vec![
@@ -643,11 +645,13 @@ mod tests {
 
     #[test]
     fn policies_that_select_a_pod() {
-        let policy = |name: &str, pod_selector| NetworkPolicy {
-            name: ObjectName::new("shop", name),
-            pod_selector,
-            ingress: Some(Vec::new()),
-            egress: None,
+        let policy = |name: &str, pod_selector| {
+            Arc::new(NetworkPolicy {
+                name: ObjectName::new("shop", name),
+                pod_selector,
+                ingress: Some(Vec::new()),
+                egress: None,
+            })
         };
         let either = Requirement::new(
             LabelKey::new("app").unwrap(),
@@ -676,7 +680,7 @@ mod tests {
         assert_eq!(names(&index, other, Direction::Ingress), [""; 0], "another namespace");
         let newer = [policy("web", selector(&[("app", "db")]))];
         let gone = ObjectName::new("shop", "either");
-        let index = index.replacing(&newer, [&gone]);
+        let index = index.replacing(newer.iter().map(Arc::as_ref), [&gone]);
         assert_eq!(names(&index, web, Direction::Ingress), ["all"]);
         assert_eq!(names(&index, db, Direction::Ingress), ["all", "db", "web"]);
         assert_eq!(index.policies("shop").count(), 4);

@@ -74,7 +74,9 @@ impl<'f> Policies<'f> {
 
     fn get(&self, at: At) -> Option<KnownPolicy<'_>> {
         match at {
-            At::Cluster(index) => self.cluster?.policies.get(index).map(KnownPolicy::Running),
+            At::Cluster(index) => {
+                self.cluster?.policies.get(index).map(|policy| KnownPolicy::Running(policy))
+            }
             At::File { file: number, object } => {
                 let file = self.files.get(number)?;
                 match &file.manifest.objects.get(object)?.content {
@@ -130,7 +132,7 @@ impl<'f> KnownPolicy<'f> {
     /// What it means; `None` for one that the API server would refuse.
     pub fn model(&self) -> Option<&'f NetworkPolicy> {
         match *self {
-            Self::Written { source, .. } => source.model.as_ref(),
+            Self::Written { source, .. } => source.model.as_deref(),
             Self::Running(policy) => Some(policy),
         }
     }
@@ -207,7 +209,7 @@ mod tests {
         let mut cluster = Cluster::default();
         let model = files[0].policies().next().unwrap().1.model.clone().unwrap();
         let mut other = model.clone();
-        other.name.name = "other".into();
+        Arc::make_mut(&mut other).name.name = "other".into();
         cluster.policies = vec![model, other];
         let policies = Policies::new(&files, Some(&cluster));
         let names: Vec<_> =

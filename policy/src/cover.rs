@@ -182,7 +182,7 @@ mod tests {
         let head =
             "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}";
         let manifest = Manifest::read(&format!("{head}\nspec: {spec}\n"), "default");
-        manifest.policies().next().unwrap().model.clone().unwrap()
+        manifest.policies().next().unwrap().model.as_deref().cloned().unwrap()
     }
 
     fn rules(rules: &str) -> Vec<Rule> {

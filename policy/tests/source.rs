@@ -326,7 +326,7 @@ fn every_problem_says_what_to_do_where_it_can() {
 fn model(spec: &str) -> NetworkPolicy {
     let (_, policy) = with_spec(spec);
     assert_eq!(policy.problems, [], "{spec}");
-    policy.model.unwrap_or_else(|| panic!("{spec}"))
+    policy.model.as_deref().cloned().unwrap_or_else(|| panic!("{spec}"))
 }
 
 /// Number of rules by direction; `-` where the policy doesn't isolate.
@@ -355,7 +355,7 @@ fn policy_types_are_defaulted() {
     for text in [HEAD.to_owned(), format!("{HEAD}spec:\n"), format!("{HEAD}spec: {{}}\n")] {
         let policy = read(&text).model.unwrap();
         assert!(policy.pod_selector.is_everything(), "{text}");
-        assert_eq!((policy.ingress.map(|rules| rules.len()), policy.egress), (Some(0), None), "{text}");
+        assert_eq!((policy.ingress.as_ref().map(Vec::len), &policy.egress), (Some(0), &None), "{text}");
     }
 }
 
@@ -393,7 +393,7 @@ fn rules_are_defaulted() {
     for (rule, expected) in cases {
         let (_, policy) = with_spec(&format!("ingress: [{rule}]"));
         let found = policy.model.map_or("refused".to_owned(), |policy| {
-            let rule = &policy.ingress.unwrap()[0];
+            let rule = &policy.ingress.as_ref().unwrap()[0];
             let join = |items: Vec<String>, all: &str| {
                 if items.is_empty() { all.to_owned() } else { items.join(", ") }
             };

@@ -84,7 +84,7 @@ impl Validator {
         let findings = Findings { stored: &stored, before: &before, written: &written, changes };
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let effects = config.effects(namespace, |selector| lint.namespace_matches(namespace, selector));
-        let preview = || lint.preview(replaced.as_ref(), after.as_ref().filter(|_| changes)?);
+        let preview = || lint.preview(replaced.as_deref(), after.as_deref().filter(|_| changes)?);
         Judge { request, config: &config, effects: &effects, break_glass }.verdict(&findings, preview)
     }
 }
@@ -100,7 +100,7 @@ struct Lint<'a> {
 
 impl Lint<'_> {
     /// What the linter says about an object as if it had just been applied, and what the object means.
-    fn findings(&self, object: Object) -> (Vec<Finding>, Option<NetworkPolicy>) {
+    fn findings(&self, object: Object) -> (Vec<Finding>, Option<Arc<NetworkPolicy>>) {
         let text = document(self.request, object);
         let settings = &self.config.settings;
         let report = match self.snapshot {

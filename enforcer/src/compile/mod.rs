@@ -97,8 +97,13 @@ pub fn compile(cluster: &Cluster, node: &LocalNode, clauses: &mut Clauses) -> De
         .into_iter()
         .map(|(pod, addresses)| {
             let namespace = cluster.namespace(&pod.name.namespace);
-            let of_namespace =
-                || cluster.policies.iter().filter(|policy| policy.name.namespace == pod.name.namespace);
+            let of_namespace = || {
+                cluster
+                    .policies
+                    .iter()
+                    .map(Arc::as_ref)
+                    .filter(|policy| policy.name.namespace == pod.name.namespace)
+            };
             let mut isolation =
                 |direction| set::isolation(&namespace, of_namespace(), pod, direction, clauses, &mut sets);
             let (ingress, egress) = (isolation(Direction::Ingress), isolation(Direction::Egress));

@@ -88,7 +88,7 @@ fn take(world: &mut World, step: &Step, clusters: &[Cluster]) {
         2 | 3 => {
             let name = |policy: &NetworkPolicy| policy.name.clone();
             let policies = cluster.policies.iter();
-            policies.map(|p| (name(p), Object::NetworkPolicy(Box::new(p.clone())))).collect()
+            policies.map(|p| (name(p), Object::NetworkPolicy(p.clone()))).collect()
         }
         _ => {
             let name = |pod: &Pod| ObjectName::new(pod.name.namespace.clone(), pod.name.name.clone());
@@ -275,7 +275,7 @@ const BLOCKS: [&str; 9] = [
 pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     let namespaces = prop::collection::vec((select(&["a", "b"][..]), labels(), default_deny()), 0..3);
     let pods = prop::collection::vec(pod(), 1..8);
-    let policies = prop::collection::vec(policy(), 0..5);
+    let policies = prop::collection::vec(policy().prop_map(Arc::new), 0..5);
     (namespaces, pods, policies).prop_map(|(namespaces, pods, policies)| {
         let mut cluster = Cluster { policies, ..Cluster::default() };
         for (name, mut labels, deny) in namespaces {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use netpol_policy::evaluate::{Endpoint, Evaluator, Reachability};
 use netpol_policy::model::{Cluster, Direction, NetworkPolicy, Peer, Peers, Pod, PodNamespaces};
@@ -121,7 +122,7 @@ impl Preview {
         }
         let named = before.into_iter().chain([after]);
         let blocks = if named.clone().any(names_blocks) {
-            let named = named.cloned().collect();
+            let named = named.map(|policy| Arc::new(policy.clone())).collect();
             world::blocks(&Cluster { policies: named, ..Cluster::default() })
         } else {
             Vec::new()
@@ -367,7 +368,7 @@ spec: {}
         let before = before.map(|text| read(&policy(text)).policies.remove(0));
         let after = read(&policy(after)).policies.remove(0);
         let index = Index::new(&cluster);
-        Preview::of(before.as_ref(), &after, &index.replacing([&after], []), pairs).sentences()
+        Preview::of(before.as_deref(), &after, &index.replacing([&*after], []), pairs).sentences()
     }
 
     const FRONT: &str = "[{from: [{podSelector: {matchLabels: {app: front}}}], ports: [{port: 3306}]}]";

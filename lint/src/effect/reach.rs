@@ -1,6 +1,7 @@
 //! Who may connect before and after.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use netpol_policy::evaluate::{Endpoint, Evaluator};
 use netpol_policy::model::{Cluster, Direction, NetworkPolicy, Peer, Peers, Pod, PodNamespaces, Rule};
@@ -44,8 +45,8 @@ pub(super) fn reach(
         }
     }
     let (base, others) = asked.surroundings(after);
-    let with = |policy: Option<&NetworkPolicy>, others: &[NetworkPolicy]| {
-        let policies = others.iter().chain(policy).cloned().collect();
+    let with = |policy: Option<&NetworkPolicy>, others: &[&NetworkPolicy]| {
+        let policies = others.iter().copied().chain(policy).map(|policy| Arc::new(policy.clone())).collect();
         Cluster { policies, ..base.clone() }
     };
     let clusters =
@@ -53,7 +54,7 @@ pub(super) fn reach(
     let mut ends: Vec<_> = base.pods.iter().map(|pod| (pod.name.to_string(), Endpoint::pod(pod))).collect();
     if asked.world {
         let mut all = with(before, &others);
-        all.policies.push(after.clone());
+        all.policies.push(Arc::new(after.clone()));
         let blocks = world::blocks(&all);
         for (number, block) in blocks.iter().enumerate() {
             let is_wider = blocks.iter().any(|other| other.within == Some(number));
@@ -160,7 +161,7 @@ impl<'i, 'c> Asked<'i, 'c> {
     }
 
     /// The part of the cluster that decides for them, and the policies there but one.
-    pub(super) fn surroundings(&self, but: &NetworkPolicy) -> (Cluster, Vec<NetworkPolicy>) {
+    pub(super) fn surroundings(&self, but: &NetworkPolicy) -> (Cluster, Vec<&'c NetworkPolicy>) {
         let all = self.index.cluster();
         let mut part =
             Cluster { pods: self.pods.iter().map(|pod| (*pod).clone()).collect(), ..Cluster::default() };
@@ -179,6 +180,6 @@ impl<'i, 'c> Asked<'i, 'c> {
             }
         }
         part.nodes = all.nodes.iter().filter(|node| nodes.contains(&node.name)).cloned().collect();
-        (part, policies.into_iter().cloned().collect())
+        (part, policies.into_iter().collect())
     }
 }

@@ -1,5 +1,7 @@
 //! The pods that a policy is about, and what others say about them.
 
+use std::sync::Arc;
+
 use netpol_policy::model::{Direction, NetworkPolicy, Peers, PodNamespaces, Ports};
 
 use super::facts::{Explainer, Known, names};
@@ -34,7 +36,7 @@ pub(super) fn others(facts: &Explainer<'_>, policy: &NetworkPolicy) -> Vec<Strin
     let mut sentences = Vec::new();
     for direction in Direction::ALL.into_iter().filter(|direction| policy.rules(*direction).is_some()) {
         let namespace = &policy.name.namespace;
-        let all = facts.evaluator.cluster().policies.iter();
+        let all = facts.evaluator.cluster().policies.iter().map(Arc::as_ref);
         let same_pods = |other: &&NetworkPolicy| {
             other.name.namespace == *namespace
                 && other.name != policy.name

@@ -18,7 +18,7 @@ pub(crate) fn prove(before: &SourceFile, after: &SourceFile, fixes: &[(usize, &F
     if after.policies().count() != count + added.len() {
         return Err("the file would hold another number of policies afterwards".to_owned());
     }
-    let news = after.policies().skip(count).map(|(_, policy)| policy.model.as_ref());
+    let news = after.policies().skip(count).map(|(_, policy)| policy.model.as_deref());
     if !news.eq(added.into_iter().map(Some)) {
         return Err("the new policy would mean something else than intended".to_owned());
     }
@@ -62,7 +62,7 @@ fn changed_as_told(before: &PolicySource, after: &PolicySource, fix: &Fix) -> Re
         return Err("the API server would refuse the policy afterwards".to_owned());
     }
     match &fix.expected {
-        Some(expected) if after.model.as_ref() != Some(expected) => {
+        Some(expected) if after.model.as_deref() != Some(expected) => {
             Err("the policy would mean something else than intended".to_owned())
         }
         _ => Ok(()),
@@ -90,7 +90,7 @@ mod tests {
     fn outcome(before: &str, after: &str, fix: &Fix, promised: Option<&str>) -> String {
         let read =
             |spec: &str| SourceFile::read("test.yaml", format!("{HEAD}{spec}\n"), &Arc::from("default"));
-        let model = |spec| read(spec).policies().find_map(|(_, policy)| policy.model.clone());
+        let model = |spec| read(spec).policies().find_map(|(_, policy)| policy.model.as_deref().cloned());
         let fix = fix.clone().expecting(promised.and_then(model));
         match prove(&read(before), &read(after), &[(0, &fix)]) {
             Ok(()) => "fine".to_owned(),

@@ -1,6 +1,7 @@
 //! One object of a cluster that is watched: kept in little memory, put together with the others when something changed.
 
 use std::borrow::Borrow;
+use std::sync::Arc;
 
 use netpol_policy::model::{Cluster, NetworkPolicy};
 use netpol_policy::source::{self, Content, Manifest};
@@ -30,7 +31,7 @@ enum Said {
 struct Policy {
     name: Box<str>,
     text: Box<str>,
-    model: Option<NetworkPolicy>,
+    model: Option<Arc<NetworkPolicy>>,
 }
 
 impl Piece {

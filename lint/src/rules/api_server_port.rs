@@ -105,7 +105,9 @@ impl ApiServer {
 }
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
-    let (Some(policy), Some(api_server)) = (&cx.policy.model, ApiServer::of(cx.index)) else { return };
+    let (Some(policy), Some(api_server)) = (cx.policy.model.as_deref(), ApiServer::of(cx.index)) else {
+        return;
+    };
     let mut all = cx.index.policies_covering(policy).chain([policy]);
     if all.any(|policy| policy.egress.iter().flatten().any(|rule| api_server.is_opened_by(rule))) {
         return;

@@ -60,7 +60,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         let fix = (!at.shared).then(|| {
             let edit = Edit::replace(at.span, requote(written, &block.to_string()));
             Fix::changing(format!("write {block}, the block that it is"), [edit])
-                .expecting(cx.policy.model.clone())
+                .expecting(cx.policy.model.as_deref().cloned())
         });
         let host = IpNet::from(cidr.addr());
         out.report(

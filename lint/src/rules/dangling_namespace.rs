@@ -191,7 +191,7 @@ fn meaning(
         Requirement::new(known.key().clone(), known.operator(), known.values().map(correct)).ok()
     });
     let corrected = LabelSelector::new(corrected.collect::<Option<Vec<_>>>()?);
-    let mut policy = cx.policy.model.clone()?;
+    let mut policy = cx.policy.model.as_deref().cloned()?;
     if let Peer::Pods { namespaces, .. } = super::place::peer_mut(&mut policy, &at.peer?)? {
         *namespaces = PodNamespaces::Selected(corrected);
     }

@@ -61,7 +61,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     let earlier: Vec<_> = earlier.filter_map(|known| Some((known, how_near(cx, &known)?))).collect();
     let same_file = earlier.iter().find(|(_, near)| *near == Near::File);
     let Some((first, near)) = same_file.or(earlier.first()) else { return };
-    let same = match (first.model(), &cx.policy.model) {
+    let same = match (first.model(), cx.policy.model.as_deref()) {
         (Some(one), Some(other)) if one == other => "; they mean the same",
         _ => "",
     };

@@ -59,8 +59,12 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     let edits = (!field.shared)
         .then(|| write_policy_types(&cx.file.text, field.span, &field.value, &types))
         .flatten();
-    let expected =
-        cx.policy.model.clone().map(|policy| netpol_policy::model::NetworkPolicy { ingress: None, ..policy });
+    let expected = cx
+        .policy
+        .model
+        .as_deref()
+        .cloned()
+        .map(|policy| netpol_policy::model::NetworkPolicy { ingress: None, ..policy });
     out.report(
         key,
         "spec.egress",

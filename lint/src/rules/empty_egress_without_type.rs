@@ -54,7 +54,8 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     let expected = cx
         .policy
         .model
-        .clone()
+        .as_deref()
+        .cloned()
         .map(|policy| netpol_policy::model::NetworkPolicy { egress: Some(Vec::new()), ..policy });
     out.report(
         span,

@@ -92,7 +92,7 @@ fn moved(cx: &Context<'_>, at: &SelectorAt<'_>, selector: &LabelSelector) -> Opt
 
 /// The policy with all pods of some namespaces as a peer.
 fn by_namespace(cx: &Context<'_>, at: &PeerAt<'_>, selector: &LabelSelector) -> Option<NetworkPolicy> {
-    let mut policy = cx.policy.model.clone()?;
+    let mut policy = cx.policy.model.as_deref().cloned()?;
     *super::place::peer_mut(&mut policy, at)? = Peer::Pods {
         namespaces: PodNamespaces::Selected(selector.clone()),
         pods: LabelSelector::everything(),

@@ -99,7 +99,7 @@ fn by_name(cx: &Context<'_>, at: &SelectorAt<'_>, selector: &LabelSelector) -> O
         Requirement::new(key.clone(), requirement.operator(), requirement.values().cloned()).ok()
     });
     let renamed = LabelSelector::new(renamed.collect::<Option<Vec<_>>>()?);
-    let mut policy = cx.policy.model.clone()?;
+    let mut policy = cx.policy.model.as_deref().cloned()?;
     if let Peer::Pods { namespaces, .. } = super::place::peer_mut(&mut policy, &at.peer?)? {
         *namespaces = PodNamespaces::Selected(renamed);
     }

@@ -203,7 +203,7 @@ fn protocol(port: &PortSource) -> Option<&str> {
 
 /// The policy with an item of `ports` and the next one as one.
 fn joined(cx: &Context<'_>, list: Ports<'_>, index: usize) -> Option<NetworkPolicy> {
-    let mut policy = cx.policy.model.clone()?;
+    let mut policy = cx.policy.model.as_deref().cloned()?;
     let ports = match &mut super::place::rule_mut(&mut policy, &list.rule)?.ports {
         model::Ports::Only(ports) => ports,
         model::Ports::All => return None,

@@ -144,7 +144,7 @@ impl<'a> Pair<'a> {
 
     /// The policy with the two items as one.
     fn joined(&self, cx: &Context<'_>) -> Option<NetworkPolicy> {
-        let mut policy = cx.policy.model.clone()?;
+        let mut policy = cx.policy.model.as_deref().cloned()?;
         let rules = match self.rule.direction {
             Direction::Ingress => policy.ingress.as_mut()?,
             Direction::Egress => policy.egress.as_mut()?,

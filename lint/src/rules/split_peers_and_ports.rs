@@ -112,7 +112,7 @@ fn both_commented(file: &SourceFile, first: &RuleAt<'_>, second: &RuleAt<'_>) ->
 
 /// The policy with the rule and the one after it as one.
 fn joined(cx: &Context<'_>, first: &RuleAt<'_>) -> Option<netpol_policy::model::NetworkPolicy> {
-    let mut policy = cx.policy.model.clone()?;
+    let mut policy = cx.policy.model.as_deref().cloned()?;
     let rules = match first.direction {
         netpol_policy::model::Direction::Ingress => policy.ingress.as_mut()?,
         netpol_policy::model::Direction::Egress => policy.egress.as_mut()?,

@@ -80,7 +80,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 /// Whether this rule has something to say about the policy as a whole, so that others needn't.
 pub(super) fn explains(cx: &Context<'_>) -> bool {
     let all = |policy: &NetworkPolicy| voided(cx).is_some_and(|v| v.len() == isolated(policy).count());
-    cx.selection.contains(&RULE) && cx.policy.model.as_ref().is_some_and(all)
+    cx.selection.contains(&RULE) && cx.policy.model.as_deref().is_some_and(all)
 }
 
 /// The directions in which the policy restricts nothing, each with the policy that is why.

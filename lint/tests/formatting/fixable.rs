@@ -158,7 +158,7 @@ fn single_fixes(case: &Case, text: &str) -> Result<usize, TestCaseError> {
                 if !has_alias(text) {
                     prop_assert_eq!(&old.model, &new.model, "{}", shown);
                 }
-                prop_assert!(same(old.model.as_ref(), new.model.as_ref()), "{shown}");
+                prop_assert!(same(old.model.as_deref(), new.model.as_deref()), "{shown}");
                 // Comments about the suppressions of others stand in them.
                 if !case.is_about_comments() {
                     prop_assert_eq!(before.slice(old.span), after.slice(new.span), "{}", shown);
@@ -168,14 +168,14 @@ fn single_fixes(case: &Case, text: &str) -> Result<usize, TestCaseError> {
             match fix.applicability {
                 Applicability::Safe => {
                     prop_assert!(
-                        same(old.model.as_ref(), new.model.as_ref()),
+                        same(old.model.as_deref(), new.model.as_deref()),
                         "the meaning changes: {shown}"
                     );
                 }
                 Applicability::Unsafe => {
                     prop_assert!(old.model.is_none() || new.model.is_some(), "refused now: {shown}");
                     if let Some(expected) = &fix.expected {
-                        prop_assert_eq!(Some(&**expected), new.model.as_ref(), "{}", shown);
+                        prop_assert_eq!(Some(&**expected), new.model.as_deref(), "{}", shown);
                     }
                     let changes = new.model.is_some() && old.model != new.model;
                     prop_assert_eq!(fix.effect.is_some(), changes, "{}", shown);
@@ -187,7 +187,7 @@ fn single_fixes(case: &Case, text: &str) -> Result<usize, TestCaseError> {
         }
         if let Some(added) = &fix.added {
             prop_assert!(text_after.starts_with(text), "{}", shown);
-            prop_assert_eq!(Some(&**added), new[old.len()].model.as_ref(), "{}", shown);
+            prop_assert_eq!(Some(&**added), new[old.len()].model.as_deref(), "{}", shown);
             prop_assert!(fix.effect.is_some(), "{}", shown);
         }
     }
@@ -215,7 +215,7 @@ fn all_fixes(case: &Case, text: &str) -> TestCaseResult {
         if up_to == Applicability::Safe {
             prop_assert!(result.changes.is_empty(), "{}", shown);
             for (old, new) in policies(&before).iter().zip(policies(&result.file)) {
-                prop_assert!(same(old.model.as_ref(), new.model.as_ref()), "{shown}");
+                prop_assert!(same(old.model.as_deref(), new.model.as_deref()), "{shown}");
             }
         }
     }

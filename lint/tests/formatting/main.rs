@@ -98,7 +98,7 @@ fn read(text: &str) -> SourceFile {
     SourceFile::read("test.yaml", text, &Arc::from("default"))
 }
 
-fn models(file: &SourceFile) -> Vec<Option<NetworkPolicy>> {
+fn models(file: &SourceFile) -> Vec<Option<Arc<NetworkPolicy>>> {
     file.policies().map(|(_, policy)| policy.model.clone()).collect()
 }
 

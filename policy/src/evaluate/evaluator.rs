@@ -27,7 +27,7 @@ pub struct Evaluator<'c> {
 impl<'c> Evaluator<'c> {
     /// An evaluator for a cluster as it is now.
     pub fn new(cluster: &'c Cluster) -> Self {
-        Self::with(cluster, &cluster.policies, &cluster.pods)
+        Self::with(cluster, cluster.policies.iter().map(|policy| &**policy), &cluster.pods)
     }
 
     /// Prepares these policies in the place of those of a cluster, to ask about these pods in the place of its own:

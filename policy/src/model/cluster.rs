@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::entry::EntryPoint;
 use super::name::WorkloadName;
@@ -27,7 +28,7 @@ pub struct Cluster {
     /// What leads callers from elsewhere to Services.
     pub entry_points: Vec<EntryPoint>,
     /// Policies.
-    pub policies: Vec<NetworkPolicy>,
+    pub policies: Vec<Arc<NetworkPolicy>>,
 }
 
 impl Cluster {

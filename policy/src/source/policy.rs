@@ -1,5 +1,7 @@
 //! The spanned tree of one NetworkPolicy.
 
+use std::sync::Arc;
+
 use crate::model::{Direction, NetworkPolicy};
 use crate::span::{Span, Spanned};
 
@@ -25,7 +27,7 @@ pub struct PolicySource {
     pub problems: Vec<Problem>,
     /// What it means; `None` when the API server would reject it.
     /// Unknown fields don't prevent this: the API server drops them, and so does this.
-    pub model: Option<NetworkPolicy>,
+    pub model: Option<Arc<NetworkPolicy>>,
 }
 
 /// The parts of `metadata` that matter here.

@@ -152,7 +152,7 @@ impl<K: Watched> Item<K> {
                 let wrong = policy.problems.iter().find(|problem| problem.kind.rejects());
                 let why = wrong.map(|problem| format!("{}: {}", problem.path, problem.message));
                 let why = why.unwrap_or_else(|| "it can't be used".into());
-                Object::NetworkPolicy(Box::new(policy.model.ok_or(why)?))
+                Object::NetworkPolicy(policy.model.ok_or(why)?)
             }
             (_, _) => return Err("it lacks what it takes to be one".into()),
         }))

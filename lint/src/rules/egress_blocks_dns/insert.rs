@@ -54,7 +54,7 @@ pub(super) fn expected(model: &NetworkPolicy) -> Option<NetworkPolicy> {
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: dns}}\nspec: {{egress: [{FLOW}]}}\n"
     );
     let manifest = Manifest::read(&text, "default");
-    let rule = manifest.policies().next()?.model.clone()?.egress?.pop()?;
+    let rule = manifest.policies().next()?.model.as_ref()?.egress.as_ref()?.last()?.clone();
     let mut policy = model.clone();
     policy.egress.as_mut()?.push(rule);
     Some(policy)

@@ -1,5 +1,7 @@
 //! NetworkPolicy.
 
+use std::sync::Arc;
+
 use crate::model::{Direction, LabelSelector, NetworkPolicy, ObjectName, Peers, Ports, Rule};
 use crate::source::problem::ProblemKind;
 use crate::source::{Field, List, PolicySource, PortSource, RuleSource, Slot, SpecSource};
@@ -59,7 +61,7 @@ pub(in crate::source) fn policy(
         metadata: metadata.source,
         spec,
         problems,
-        model,
+        model: model.map(Arc::new),
     })
 }
 
