@@ -9,6 +9,7 @@ use crate::context::{Context, ObjectContext, Reporter, RulesAt};
 use crate::file::SourceFile;
 use crate::finding::{Applicability, Finding, Fix, ObjectRef};
 use crate::index::Index;
+use crate::pieces;
 use crate::places::Places;
 use crate::policies::Policies;
 use crate::rule::{Check, Rule};
@@ -56,22 +57,7 @@ pub fn check(files: Vec<SourceFile>, index: &Index<'_>, settings: &Settings) -> 
     let places = Places::new(&files);
     let policies = Policies::new(&files, Some(index.cluster()));
     let checker = Checker { index, settings, places: &places, policies: &policies };
-    let threads = threads(files.len() / 64 + 1);
-    let size = files.len().div_ceil(threads).max(1);
-    let found = if threads == 1 {
-        vec![checker.files(0, &files)]
-    } else {
-        std::thread::scope(|scope| {
-            let chunks = files.chunks(size).enumerate();
-            let workers: Vec<_> = chunks
-                .map(|(chunk, files)| {
-                    let checker = &checker;
-                    scope.spawn(move || checker.files(chunk * size, files))
-                })
-                .collect();
-            workers.into_iter().map(|worker| worker.join().expect("rules don't panic")).collect()
-        })
-    };
+    let found = pieces::each(&files, PIECE, |first, files| checker.files(first, files));
     let (mut findings, mut suppressed) = (Vec::new(), Vec::new());
     for Found { findings: some, suppressed: others } in found {
         findings.extend(some);
@@ -80,10 +66,8 @@ pub fn check(files: Vec<SourceFile>, index: &Index<'_>, settings: &Settings) -> 
     Report { files, findings, suppressed }
 }
 
-/// How many threads do, of those that would have enough to do. The kernel is only asked when there may be several.
-fn threads(busy: usize) -> usize {
-    if busy == 1 { 1 } else { std::thread::available_parallelism().map_or(1, usize::from).min(busy) }
-}
+/// So many files are checked at a time.
+const PIECE: usize = 16;
 
 /// What was found in some files.
 #[derive(Debug, Default)]

@@ -60,23 +60,6 @@ impl Input {
 /// doesn't replace the one of the same name in another file, as it does in [`Input::cluster`]; a selector that
 /// matches one of them is fine.
 pub fn surroundings(files: &[SourceFile]) -> Cluster {
-    let half = files.len() / 2;
-    if half < MANY {
-        return surroundings_of(files);
-    }
-    let (first, second) = files.split_at(half);
-    let (mut all, rest) = std::thread::scope(|scope| {
-        let rest = scope.spawn(|| surroundings_of(second));
-        (surroundings_of(first), rest.join().expect("copying doesn't panic"))
-    });
-    join(&mut all, rest);
-    all
-}
-
-/// So many files are worth a thread.
-const MANY: usize = 500;
-
-fn surroundings_of(files: &[SourceFile]) -> Cluster {
     let policy = |object: &Object| matches!(object.content, Content::Policy(_));
     let mut all = Cluster::default();
     for file in files {
@@ -195,7 +178,8 @@ fn assemble(loaded: Vec<Loaded>) -> Input {
         let before = errors.len();
         errors.retain(|error| error.kind != SyntaxErrorKind::HelmTemplate);
         let is_template = errors.len() < before && !file.context;
-        let about_policies = named || relevant::mentions_policies(file.text.as_bytes());
+        // Only asked of what can't be read: most texts need not be looked at again.
+        let about_policies = before == 0 || named || relevant::mentions_policies(file.text.as_bytes());
         if is_template && about_policies {
             input.templates.push(file.name.clone());
         }

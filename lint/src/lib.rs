@@ -49,6 +49,7 @@ pub mod input;
 pub mod live;
 pub mod matrix;
 pub mod output;
+mod pieces;
 mod places;
 mod policies;
 pub mod reach;

@@ -64,7 +64,8 @@ impl<'f> Policies<'f> {
             for (at, file, source) in self.written() {
                 let Some(name) = &source.metadata.name else { continue };
                 let names = at_key(&mut all, file.namespace_of(source));
-                at_key(names, &name.value).push(at);
+                // Nearly all names are new.
+                names.entry(name.value.clone()).or_default().push(at);
             }
             all
         });

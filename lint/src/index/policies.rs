@@ -21,8 +21,10 @@ struct InNamespace<'c> {
     by_label: HashMap<(&'c str, &'c str), Vec<u32>>,
     /// Those that don't.
     others: Vec<u32>,
-    /// By the first requirement of the selector; `None` for policies of every pod.
-    by_first: HashMap<Option<&'c Requirement>, Vec<u32>>,
+    /// Indexes of `firsts` by the first requirement of the selector; `None` for policies of every pod.
+    by_first: HashMap<Option<&'c Requirement>, usize>,
+    /// Policies whose selectors have the same first requirement.
+    firsts: Vec<Vec<u32>>,
 }
 
 impl<'c> Policies<'c> {
@@ -77,18 +79,23 @@ impl<'c> Policies<'c> {
 
 impl<'c> InNamespace<'c> {
     fn sort_in(&mut self) {
+        // Each distinct selector is looked at once: hashing them is what takes time. With it, which of `firsts` it is in.
         let mut known = HashMap::new();
         for (id, policy) in (0..).zip(&self.all) {
-            let next = self.selectors.len();
-            let selector = *known.entry(&policy.pod_selector).or_insert(next);
-            if selector == next {
+            let &mut (selector, first) = known.entry(&policy.pod_selector).or_insert_with(|| {
                 self.selectors.push((&policy.pod_selector, Vec::new()));
-            }
+                let next = self.firsts.len();
+                let first = *self.by_first.entry(policy.pod_selector.requirements().next()).or_insert(next);
+                if first == next {
+                    self.firsts.push(Vec::new());
+                }
+                (self.selectors.len() - 1, first)
+            });
             self.selectors[selector].1.push(id);
+            self.firsts[first].push(id);
             for (open, direction) in self.open.iter_mut().zip(Direction::ALL) {
                 *open |= policy.allows_all(direction);
             }
-            self.by_first.entry(policy.pod_selector.requirements().next()).or_default().push(id);
         }
         let mut count = HashMap::<(&str, &str), u32>::new();
         for label in self.selectors.iter().flat_map(|(selector, _)| selector.requirements()).flat_map(wanted)
@@ -109,7 +116,7 @@ impl<'c> InNamespace<'c> {
         &'i self,
         firsts: impl Iterator<Item = Option<&'i Requirement>> + 'i,
     ) -> impl Iterator<Item = &'c NetworkPolicy> + 'i {
-        let ids = firsts.filter_map(|first| self.by_first.get(&first)).flatten();
+        let ids = firsts.filter_map(|first| self.by_first.get(&first)).flat_map(|first| &self.firsts[*first]);
         ids.map(|id| self.all[*id as usize])
     }
 

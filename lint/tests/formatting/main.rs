@@ -136,7 +136,7 @@ proptest! {
         prop_assert!(safe.refused.is_empty() || has_alias(&text), "{:?}\n{text}", safe.refused);
         for (old, new) in models(&before).iter().zip(models(&safe.file)) {
             // What the API server refused has no meaning that could be lost.
-            prop_assert!(same(old.as_ref(), new.as_ref()), "{}\n{}", text, safe.file.text);
+            prop_assert!(same(old.as_deref(), new.as_deref()), "{}\n{}", text, safe.file.text);
         }
         prop_assert_eq!(comments(&text), comments(&safe.file.text), "{}\n{}", text, safe.file.text);
         let again = fix_file(&safe.file, &index, &rules, Applicability::Safe);
@@ -196,7 +196,7 @@ proptest! {
         let fixed = fix_file(&before, &index, &rules, Applicability::Unsafe);
         let safe = fix_file(&before, &index, &rules, Applicability::Safe);
         for (old, new) in models(&before).iter().zip(models(&safe.file)) {
-            prop_assert!(same(old.as_ref(), new.as_ref()), "{}\n{}", text, safe.file.text);
+            prop_assert!(same(old.as_deref(), new.as_deref()), "{}\n{}", text, safe.file.text);
         }
         let report = check(vec![fixed.file], &index, &rules);
         add_ignores(&report, 0, None);

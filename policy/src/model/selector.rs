@@ -95,8 +95,8 @@ impl Requirement {
         values: impl IntoIterator<Item = LabelValue>,
     ) -> Result<Self, SelectorError> {
         let values = sorted(values);
-        let some = |name, values: Box<[_]>| {
-            if values.is_empty() { Err(SelectorError::ValuesMissing(name)) } else { Ok(values) }
+        let some = |name, values: Vec<_>| {
+            if values.is_empty() { Err(SelectorError::ValuesMissing(name)) } else { Ok(values.into()) }
         };
         let none = |name, values: &[_]| {
             if values.is_empty() { Ok(()) } else { Err(SelectorError::ValuesGiven(name)) }
@@ -154,11 +154,11 @@ impl Test {
     }
 }
 
-fn sorted<T: Ord>(items: impl IntoIterator<Item = T>) -> Box<[T]> {
+fn sorted<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut items: Vec<T> = items.into_iter().collect();
     items.sort();
     items.dedup();
-    items.into_boxed_slice()
+    items
 }
 
 /// As `kubectl` writes it: `app=db,tier in (a,b),!old`; `*` for everything.
