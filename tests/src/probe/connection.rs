@@ -105,6 +105,8 @@ impl Connection {
                 bytes.extend(&buffer[..length]);
                 Ok(true)
             }
+            // The kernel ends a read with a time limit when the process is stopped and goes on.
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(false),
             Err(error) => Err(error).context("the connection broke while waiting"),
         }
