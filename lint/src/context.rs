@@ -1,5 +1,7 @@
 //! What a rule is given, and where it puts what it finds.
 
+use std::cell::OnceCell;
+
 use netpol_policy::model::{Direction, EntryPoint, Pod};
 use netpol_policy::source::{
     Item, Object, PeerSource, PolicySource, Problem, ProblemKind, RuleSource, SpecSource,
@@ -12,6 +14,7 @@ use crate::index::Index;
 use crate::places::Places;
 use crate::policies::Policies;
 use crate::rule::Rule;
+use crate::rules::dangling::Dangling;
 use crate::select::Selection;
 use crate::settings::Settings;
 
@@ -40,6 +43,8 @@ pub struct RulesAt<'a> {
     all: Vec<RuleAt<'a>>,
     /// Whether the policy isolates ingress, egress.
     isolated: [bool; 2],
+    /// Its peers that match nothing, once some rule has asked.
+    pub(crate) dangling: OnceCell<Vec<Dangling<'a>>>,
 }
 
 /// One object of any kind with all that is known around it.
@@ -146,7 +151,8 @@ impl<'a> RulesAt<'a> {
                 Some(RuleAt { direction, index, item, rule, shared: shared || item.shared })
             }));
         }
-        Self { all, isolated: Direction::ALL.map(|direction| isolates(policy, direction)) }
+        let isolated = Direction::ALL.map(|direction| isolates(policy, direction));
+        Self { all, isolated, dangling: OnceCell::new() }
     }
 }
 

@@ -10,7 +10,7 @@ mod policies;
 mod targets;
 mod workloads;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use netpol_policy::model::{
@@ -24,6 +24,7 @@ use self::namespace::NamespaceIndex;
 use self::policies::Policies;
 pub use self::targets::Target;
 use crate::facts::ClusterFacts;
+use crate::hash::{HashMap, HashSet};
 use crate::slip;
 
 /// A key and a value, and what the value was probably meant to be.
@@ -82,8 +83,8 @@ impl<'c> Index<'c> {
     /// Indexes everything.
     pub fn new(cluster: &'c Cluster) -> Self {
         let mut namespaces = BTreeMap::<&str, NamespaceIndex<'_>>::new();
-        let mut by_namespace_label = HashMap::<_, Vec<_>>::new();
-        let mut by_pod_label = HashMap::<_, Vec<_>>::new();
+        let mut by_namespace_label = HashMap::<_, Vec<_>>::default();
+        let mut by_pod_label = HashMap::<_, Vec<_>>::default();
         for (name, namespace) in &cluster.namespaces {
             namespaces.entry(&**name).or_default().labels = Some(namespace.labels());
             for (key, value) in namespace.labels() {
@@ -100,7 +101,7 @@ impl<'c> Index<'c> {
             }
         }
         namespaces.values_mut().for_each(NamespaceIndex::sort_into_kinds);
-        let mut services = HashMap::<_, Vec<_>>::new();
+        let mut services = HashMap::<_, Vec<_>>::default();
         for service in &cluster.services {
             services.entry(&*service.name.namespace).or_default().push(service);
             if let Some(namespace) = namespaces.get_mut(&*service.name.namespace) {
@@ -112,7 +113,7 @@ impl<'c> Index<'c> {
         let has_workloads = namespaces.values().any(NamespaceIndex::has_workloads);
         let targets = Arc::new(targets::targets(cluster, &namespaces));
         let policies = Arc::new(Policies::new(cluster.policies.iter().map(Arc::as_ref)));
-        let (newer, replaced) = (Policies::default(), HashSet::new());
+        let (newer, replaced) = (Policies::default(), HashSet::default());
         Self {
             cluster,
             facts: None,

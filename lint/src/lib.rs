@@ -43,6 +43,7 @@ pub mod facts;
 mod file;
 mod finding;
 pub mod fix;
+mod hash;
 mod index;
 pub mod input;
 #[cfg(feature = "cluster")]

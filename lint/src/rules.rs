@@ -7,7 +7,7 @@ pub(crate) mod broken_yaml;
 pub(crate) mod cidr_host_bits;
 mod comments;
 pub(crate) mod contradictory_selector;
-mod dangling;
+pub(crate) mod dangling;
 pub(crate) mod dangling_namespace;
 pub(crate) mod dangling_peer;
 pub(crate) mod dangling_target;

@@ -9,6 +9,7 @@ mod response;
 mod uid;
 
 pub use request::{Malformed, Operation, Request, UserInfo};
+pub(crate) use response::may_have_control;
 pub use response::{Cause, Details, Response, Status};
 pub use uid::uid;
 

@@ -2,21 +2,21 @@
 
 mod judge;
 mod line;
+mod object;
 mod repair;
 mod verdict;
 mod written;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use netpol_lint::effect::Preview;
-use netpol_lint::{Finding, SourceFile, check_text, check_text_beside};
-use netpol_policy::model::{LabelSelector, Labels, Namespace, NetworkPolicy};
-use serde_json::Value;
-
 use self::judge::{Findings, Judge};
+use self::object::Object;
 use crate::cluster::{OBJECT, Snapshot, Watch};
 use crate::config::Config;
 use crate::review::{Operation, Request, Response, Status};
+use netpol_lint::effect::Preview;
+use netpol_lint::{Finding, SourceFile, check_text, check_text_beside};
+use netpol_policy::model::{LabelSelector, Labels, Namespace, NetworkPolicy};
 
 pub use verdict::{Kind, Verdict};
 
@@ -61,13 +61,13 @@ impl Validator {
         }
         let bad =
             |message: String| Verdict::silent(Response::deny(&request.uid, Status::bad_request(message)));
-        let object = match request.object.map(|object| serde_json::from_str(object.get())) {
-            Some(Ok(Value::Object(object))) => object,
-            Some(Ok(_)) => return bad("the NetworkPolicy is not a JSON object".to_owned()),
+        let object = match request.object.map(|object| Object::read(object.get())) {
+            Some(Ok(Some(object))) => object,
+            Some(Ok(None)) => return bad("the NetworkPolicy is not a JSON object".to_owned()),
             Some(Err(error)) => return bad(format!("the NetworkPolicy cannot be read: {error}")),
             None => return bad("no object to look at".to_owned()),
         };
-        let old = request.old_object.and_then(|old| serde_json::from_str::<Object>(old.get()).ok());
+        let old = request.old_object.and_then(|old| Object::read(old.get()).ok().flatten());
         let changes = request.operation == Operation::Create || changes(&object, old.as_ref());
         let config = self.config();
         let snapshot = self.watch.as_ref().and_then(|watch| watch.snapshot());
@@ -77,6 +77,7 @@ impl Validator {
         let break_glass = judge::reason(&object);
         let (stored, after) = lint.findings(object);
         let (before, replaced) = old.filter(|_| changes).map(|old| lint.findings(old)).unwrap_or_default();
+        let written = written.as_deref().and_then(|written| Object::read(written).ok().flatten());
         let mut written = written.map(|written| lint.findings(written).0).unwrap_or_default();
         written.retain(|finding| {
             !stored.iter().any(|known| known.rule == finding.rule && known.path == finding.path)
@@ -89,8 +90,6 @@ impl Validator {
     }
 }
 
-type Object = serde_json::Map<String, Value>;
-
 /// What the rules say with everything that is known.
 struct Lint<'a> {
     request: &'a Request<'a>,
@@ -100,7 +99,7 @@ struct Lint<'a> {
 
 impl Lint<'_> {
     /// What the linter says about an object as if it had just been applied, and what the object means.
-    fn findings(&self, object: Object) -> (Vec<Finding>, Option<Arc<NetworkPolicy>>) {
+    fn findings(&self, object: Object<'_>) -> (Vec<Finding>, Option<Arc<NetworkPolicy>>) {
         let text = document(self.request, object);
         let settings = &self.config.settings;
         let report = match self.snapshot {
@@ -129,25 +128,25 @@ impl Lint<'_> {
 
 /// The object as a document for the linter. Whatever the object says of itself, it is judged as what the API server
 /// stores it as.
-fn document(request: &Request<'_>, mut object: Object) -> String {
-    object.insert("apiVersion".to_owned(), request.kind.api_version().into());
-    object.insert("kind".to_owned(), request.kind.kind.clone().into());
-    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+fn document<'a>(request: &'a Request<'_>, mut object: Object<'a>) -> String {
+    object.set("apiVersion", request.kind.api_version());
+    object.set("kind", &*request.kind.kind);
+    if let Some(metadata) = object.object_mut("metadata") {
         // Written by the API server about who wrote what: no rule looks at it, and it can be the larger part.
         metadata.remove("managedFields");
         // It is read by itself.
-        if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+        if let Some(annotations) = metadata.object_mut("annotations") {
             annotations.remove(written::ANNOTATION);
         }
         if let Some(namespace) = &request.namespace {
-            metadata.insert("namespace".to_owned(), namespace.clone().into());
+            metadata.set("namespace", &**namespace);
         }
     }
-    Value::Object(object).to_string()
+    serde_json::to_string(&object).expect("names are texts")
 }
 
 /// Whether an update changes what the policy means.
-fn changes(object: &Object, old: Option<&Object>) -> bool {
+fn changes(object: &Object<'_>, old: Option<&Object<'_>>) -> bool {
     let going = object.get("metadata").and_then(|metadata| metadata.get("deletionTimestamp"));
     if going.is_some_and(|at| !at.is_null()) {
         return false;

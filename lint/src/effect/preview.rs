@@ -1,6 +1,6 @@
 //! What a change does to who may connect, within a bound: for whoever is about to make it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use netpol_policy::evaluate::{Endpoint, Evaluator, Reachability};
 use netpol_policy::model::{Cluster, Direction, NetworkPolicy, Peer, Peers, Pod, PodNamespaces};
 
 use super::groups::{Flow, Flows, Pairs};
+use crate::hash::HashSet;
 use crate::index::Index;
 use crate::matrix::{have_common_family, world};
 use crate::output::plural;
@@ -50,15 +51,19 @@ impl Preview {
         }
         let own = &*after.name.namespace;
         let mut workloads = BTreeMap::<&str, (&Pod, usize)>::new();
-        let mut counted = HashSet::new();
-        for policy in before.into_iter().chain([after]) {
-            for (workload, pod) in index.members(own, &policy.pod_selector) {
-                if counted.len() == PODS {
+        // Two selectors may select the same pods.
+        let (mut counted, mut seen) = (0, HashSet::default());
+        let before_selects =
+            before.map(|before| &before.pod_selector).filter(|old| **old != after.pod_selector);
+        for selector in before_selects.into_iter().chain([&after.pod_selector]) {
+            for (workload, pod) in index.members(own, selector) {
+                if counted == PODS {
                     preview.cut = true;
                     break;
                 }
-                if counted.insert(std::ptr::from_ref(pod)) {
+                if before_selects.is_none() || seen.insert(std::ptr::from_ref(pod)) {
                     workloads.entry(workload).or_insert((pod, 0)).1 += 1;
+                    counted += 1;
                 }
             }
         }
@@ -111,14 +116,17 @@ impl Preview {
         let subjects = pods.len();
         let Some(most) = pairs.checked_div(subjects) else { return };
         let mut names: HashSet<_> = pods.iter().map(|(workload, _)| *workload).collect();
+        let mut last = "";
         for (seen, (workload, pod)) in far_ends(before, after, index).enumerate() {
             if pods.len() >= most.max(1) || seen >= PODS {
                 self.cut = true;
                 break;
             }
-            if names.insert(workload) {
+            // Pods of one workload mostly come together.
+            if !std::ptr::eq(workload, last) && names.insert(workload) {
                 pods.push((workload, pod));
             }
+            last = workload;
         }
         let named = before.into_iter().chain([after]);
         let blocks = if named.clone().any(names_blocks) {
@@ -132,7 +140,8 @@ impl Preview {
         let evaluator = Evaluator::with(&around, [], pods.iter().map(|(_, pod)| *pod));
         let both = Both::new(&evaluator, [before, Some(after)], index, &pods, &blocks);
         let mut found = Pairs::default();
-        let mut done = HashSet::new();
+        // Two subjects meet in both directions.
+        let mut done = HashSet::default();
         let changed = |direction: &Direction| {
             before.and_then(|before| before.rules(*direction)) != after.rules(*direction)
                 || before.is_none_or(|before| before.pod_selector != after.pod_selector)
@@ -145,7 +154,7 @@ impl Preview {
                     let (from, to) =
                         if direction == Direction::Ingress { (far, subject) } else { (subject, far) };
                     if from != to
-                        && done.insert((from, to))
+                        && (far >= subjects || done.insert((from, to)))
                         && have_common_family(both.ends[from].1, both.ends[to].1)
                     {
                         let [old, new] = both.reach.each_ref().map(|reach| reach.connections(from, to));

@@ -1,10 +1,9 @@
 //! Pods that are alike, as replicas are: one of them speaks for all.
 
-use std::collections::HashMap;
-
 use netpol_policy::model::{LabelSelector, Pod, Requirement, Service};
 
 use super::labels::ByLabel;
+use crate::hash::HashMap;
 
 /// The pods of a namespace by their labels and ports. Kinds are numbered in the order of their first pods.
 #[derive(Default)]
@@ -17,7 +16,7 @@ pub(super) struct Kinds<'c> {
 impl<'c> Kinds<'c> {
     pub(super) fn new(pods: &[&'c Pod]) -> Self {
         let mut kinds = Self::default();
-        let mut known = HashMap::new();
+        let mut known = HashMap::default();
         for pod in pods {
             let next = u32::try_from(kinds.firsts.len()).expect("fewer kinds than bytes of text");
             let kind = *known.entry((&pod.labels, &pod.ports)).or_insert(next);
@@ -76,7 +75,7 @@ impl Listeners {
                 in_front[kind as usize].push(number);
             }
         }
-        let mut known = HashMap::new();
+        let mut known = HashMap::default();
         let of = kinds.firsts.iter().zip(&in_front).map(|(pod, services)| {
             let next = known.len() as u32;
             *known.entry((&pod.ports, services)).or_insert(next)

@@ -1,8 +1,8 @@
 //! Things with labels, found by them.
 
-use std::collections::HashMap;
-
 use netpol_policy::model::{LabelSelector, Labels, Requirement};
+
+use crate::hash::HashMap;
 
 /// Numbers of things, which are counted from zero, by their labels.
 #[derive(Default)]

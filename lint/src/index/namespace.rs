@@ -1,12 +1,12 @@
 //! The pods of one namespace, found by their labels.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::kinds::{Kinds, Listeners};
 use super::labels::ByLabel;
 use super::listening::Listening;
 use super::workloads::Workloads;
+use crate::hash::HashMap;
 use netpol_policy::model::{LabelSelector, Labels, Pod, Service};
 
 /// A namespace that was given or that a workload is in.

@@ -1,8 +1,8 @@
 //! Which policies select a pod, without looking at every policy.
 
-use std::collections::HashMap;
-
 use netpol_policy::model::{Direction, LabelSelector, Labels, NetworkPolicy, Pod, Requirement};
+
+use crate::hash::HashMap;
 
 /// Policies by namespace, then by the rarest label that their selectors ask for.
 #[derive(Default)]
@@ -29,7 +29,7 @@ struct InNamespace<'c> {
 
 impl<'c> Policies<'c> {
     pub(super) fn new(policies: impl IntoIterator<Item = &'c NetworkPolicy>) -> Self {
-        let mut namespaces = HashMap::<_, InNamespace<'_>>::new();
+        let mut namespaces = HashMap::<_, InNamespace<'_>>::default();
         for policy in policies {
             namespaces.entry(&*policy.name.namespace).or_default().all.push(policy);
         }
@@ -80,7 +80,7 @@ impl<'c> Policies<'c> {
 impl<'c> InNamespace<'c> {
     fn sort_in(&mut self) {
         // Each distinct selector is looked at once: hashing them is what takes time. With it, which of `firsts` it is in.
-        let mut known = HashMap::new();
+        let mut known = HashMap::default();
         for (id, policy) in (0..).zip(&self.all) {
             let &mut (selector, first) = known.entry(&policy.pod_selector).or_insert_with(|| {
                 self.selectors.push((&policy.pod_selector, Vec::new()));
@@ -97,7 +97,7 @@ impl<'c> InNamespace<'c> {
                 *open |= policy.allows_all(direction);
             }
         }
-        let mut count = HashMap::<(&str, &str), u32>::new();
+        let mut count = HashMap::<(&str, &str), u32>::default();
         for label in self.selectors.iter().flat_map(|(selector, _)| selector.requirements()).flat_map(wanted)
         {
             *count.entry(label).or_default() += 1;

@@ -1,10 +1,11 @@
 //! Where Ingresses, routes, webhooks and API services lead.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use netpol_policy::model::{BackendPort, Cluster, EntryPoint, Pod, Service, ServicePort};
 
 use super::namespace::NamespaceIndex;
+use crate::hash::HashMap;
 
 /// The pods that an entry point sends its callers to by one of its backends.
 pub struct Target<'c> {
@@ -25,7 +26,7 @@ pub(super) fn targets<'c>(
     cluster: &'c Cluster,
     namespaces: &BTreeMap<&'c str, NamespaceIndex<'c>>,
 ) -> HashMap<&'c str, Vec<Target<'c>>> {
-    let mut targets = HashMap::<_, Vec<_>>::new();
+    let mut targets = HashMap::<_, Vec<_>>::default();
     if cluster.entry_points.is_empty() {
         return targets;
     }

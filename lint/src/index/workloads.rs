@@ -1,8 +1,8 @@
 //! The workloads that pods belong to.
 
-use std::collections::HashMap;
-
 use netpol_policy::model::{Pod, WorkloadKind};
+
+use crate::hash::HashMap;
 
 /// Of some pods, which are counted from zero.
 pub(super) struct Workloads {
@@ -16,7 +16,7 @@ pub(super) struct Workloads {
 impl Workloads {
     pub(super) fn new(pods: &[&Pod]) -> Self {
         let mut all = Self { of: Vec::with_capacity(pods.len()), names: Vec::new(), firsts: Vec::new() };
-        let mut known = HashMap::new();
+        let mut known = HashMap::default();
         for (id, pod) in (0..).zip(pods) {
             let name = Box::<str>::from(name(pod));
             let number = *known.entry(name).or_insert_with_key(|name| {

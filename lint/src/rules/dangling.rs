@@ -8,7 +8,7 @@ use crate::context::{Context, PeerAt};
 use crate::words;
 
 /// A selector of pods that matches none, although workloads of every namespace that it is about were given.
-pub(super) struct Dangling<'a> {
+pub(crate) struct Dangling<'a> {
     /// The place of the labels.
     pub(super) span: Span,
     /// The JSON path of the policy's selector or of the peer.
@@ -56,8 +56,12 @@ pub(super) fn target<'a>(cx: &Context<'a>) -> Option<Dangling<'a>> {
     Some(Dangling { span, path, peer: None, namespaces, own, pods, again: Vec::new() })
 }
 
-/// The peers that match nothing, each once.
-pub(super) fn peers<'a>(cx: &Context<'a>) -> Vec<Dangling<'a>> {
+/// The peers that match nothing, each once. Several rules ask.
+pub(super) fn peers<'a>(cx: &Context<'a>) -> &'a [Dangling<'a>] {
+    cx.rules.dangling.get_or_init(|| find(cx))
+}
+
+fn find<'a>(cx: &Context<'a>) -> Vec<Dangling<'a>> {
     let policy = cx.policy.model.as_ref().filter(|_| cx.index.knows_workloads());
     let Some(policy) = policy else { return Vec::new() };
     let own = &*policy.name.namespace;

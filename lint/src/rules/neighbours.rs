@@ -13,7 +13,7 @@ const MANY: usize = 256;
 pub(super) fn selecting_the_same<'a>(
     cx: &Context<'a>,
     policy: &'a NetworkPolicy,
-    is_wanted: impl Fn(&NetworkPolicy) -> bool + 'a,
+    is_wanted: impl Fn(&NetworkPolicy) -> bool,
 ) -> impl Iterator<Item = &'a NetworkPolicy> {
     let (policies, file, source) = (cx.policies, cx.file, cx.policy);
     let others = cx.index.policies_covering(policy).take(MANY);

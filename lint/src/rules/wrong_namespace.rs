@@ -73,8 +73,8 @@ rule! {
 }
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
-    for dangling in dangling::target(cx).into_iter().chain(dangling::peers(cx)) {
-        report(cx, &dangling, out);
+    for dangling in dangling::target(cx).iter().chain(dangling::peers(cx)) {
+        report(cx, dangling, out);
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        telemetry::install_logs(self.log_level);
+        let _logs = telemetry::install_logs(self.log_level);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.context("cannot start threads")?.block_on(self.serve())
     }

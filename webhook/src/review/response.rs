@@ -108,7 +108,7 @@ impl Response {
     /// Says something to whoever sent the request. What the API server would cut is cut here, where it can be said.
     #[must_use]
     pub fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
-        self.warnings = warnings.into_iter().map(|warning| one_line(&warning)).collect();
+        self.warnings = warnings.into_iter().map(one_line).collect();
         let length: usize = self.warnings.iter().map(|warning| warning.chars().count()).sum();
         if length <= WARNINGS_LENGTH {
             return self;
@@ -202,9 +202,22 @@ impl Status {
 }
 
 /// A warning travels in an HTTP header: no line breaks or other control characters.
-fn one_line(text: &str) -> String {
+fn one_line(text: String) -> String {
+    let bytes = text.as_bytes();
+    let ends = [bytes.first(), bytes.last()].map(|end| end.is_none_or(|end| *end == b' '));
+    // Without a way out in between, many bytes are looked at together.
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    let doubled = pairs.fold(false, |found, (one, next)| found | ((*one == b' ') & (*next == b' ')));
+    if ends == [false; 2] && !doubled && !may_have_control(&text) {
+        return text;
+    }
     let words = text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a text may hold control characters: those of ASCII, and those that begin with the same byte as others do.
+pub(crate) fn may_have_control(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == 0x7f) | (byte == 0xc2))
 }
 
 #[cfg(test)]
@@ -236,6 +249,20 @@ mod tests {
                 }
             })
         );
+    }
+
+    #[test]
+    fn a_warning_is_one_line() {
+        for (text, line) in [
+            ("as it is, é … 😀", "as it is, é … 😀"),
+            ("two\u{85}lines\u{7f}", "two lines"),
+            (" around  and  between ", "around and between"),
+            ("\u{a7} 1", "\u{a7} 1"),
+            ("\n", ""),
+            ("", ""),
+        ] {
+            assert_eq!(one_line(text.to_owned()), line);
+        }
     }
 
     #[test]

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use netpol_lint::Finding;
-use netpol_lint::effect::Preview;
-use serde_json::Value;
-
-use super::Object;
 use super::line::line;
+use super::object::{Object, Value};
 use super::repair::are_new;
 use super::verdict::{Kind, Verdict, status};
 use crate::config::{BREAK_GLASS, Config, Effect, Effects, UNENFORCEABLE};
-use crate::review::{Request, Response};
+use crate::review::{Request, Response, may_have_control};
+use netpol_lint::Finding;
+use netpol_lint::effect::Preview;
 
 /// How much of the findings goes to the audit log, in bytes.
 const NOTED: usize = 4096;
+
+/// The most characters of a line.
+const LINE: usize = 500;
 
 /// What was found.
 pub(super) struct Findings<'f> {
@@ -122,7 +123,7 @@ impl Judge<'_> {
 }
 
 /// The reason that a policy gives to be let in all the same.
-pub(super) fn reason(object: &Object) -> Option<String> {
+pub(super) fn reason(object: &Object<'_>) -> Option<String> {
     let annotations = object.get("metadata")?.get("annotations")?;
     annotations.get(BREAK_GLASS).and_then(Value::as_str).map(str::to_owned)
 }
@@ -144,6 +145,11 @@ fn note(findings: &[&Finding]) -> Option<String> {
 
 /// For logs and headers: no control characters, and not without end.
 fn one_line(text: &str) -> String {
-    let clean = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
-    clean.take(500).collect()
+    let text = text.trim();
+    let end = if text.len() > LINE { text.char_indices().nth(LINE).map(|(end, _)| end) } else { None };
+    let text = &text[..end.unwrap_or(text.len())];
+    if may_have_control(text) {
+        return text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    }
+    text.to_owned()
 }

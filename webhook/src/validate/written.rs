@@ -5,22 +5,20 @@
 //! rules about what was written still find it. The annotation says nothing about what is stored, and may be an old one
 //! (a backup that is restored), so it gives warnings and never a refusal.
 
-use serde_json::Value;
-
-use super::Object;
+use super::object::{Object, Value};
 
 /// Where `kubectl apply` leaves the manifest.
 pub(super) const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The manifest of this request: none when there is no annotation, or when it is that of an earlier request.
-pub(super) fn manifest(object: &Object, old: Option<&Object>) -> Option<Object> {
+/// The manifest of this request as JSON: none when there is no annotation, or when it is that of an earlier request.
+pub(super) fn manifest(object: &Object<'_>, old: Option<&Object<'_>>) -> Option<String> {
     let text = annotation(object)?;
     if old.and_then(annotation) == Some(text) {
         return None;
     }
-    serde_json::from_str(text).ok()
+    Some(text.to_owned())
 }
 
-fn annotation(object: &Object) -> Option<&str> {
+fn annotation<'o>(object: &'o Object<'_>) -> Option<&'o str> {
     object.get("metadata")?.get("annotations")?.get(ANNOTATION).and_then(Value::as_str)
 }

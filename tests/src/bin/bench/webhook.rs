@@ -43,10 +43,15 @@ impl Plan {
         self.wait_until_known(&target(webhook.port(), "/metrics"), &ca)?;
 
         let echo = echo::Process::start()?;
-        let body = cluster.review();
+        let bodies = cluster.reviews();
+        let bytes = bodies.iter().map(String::len).sum::<usize>() / bodies.len();
+        let answers = load::answers(&asked, &ca, &bodies)?;
+        let refused = answers.iter().find(|answer| !answer.contains("\"allowed\":true"));
+        ensure!(refused.is_none(), "a policy is refused: {refused:?}");
+        let warned = answers.iter().filter(|answer| answer.contains("\"warnings\"")).count();
         println!(
-            "A review of a typical policy ({} bytes) over TLS, {} pods and {} policies known, {CONNECTIONS} connections, {} s each\n",
-            body.len(),
+            "Reviews of {} typical policies, no two alike ({bytes} bytes on average, {warned} answered with warnings), over TLS, {} pods and {} policies known, {CONNECTIONS} connections, {} s each\n",
+            bodies.len(),
             self.pods,
             self.policies,
             self.seconds
@@ -56,12 +61,10 @@ impl Plan {
         );
         println!("|---|---:|---:|---:|---:|---:|");
         let time = Duration::from_secs(self.seconds);
-        let base = load::measure(&target(echo.port, "/"), &echo.ca, &body, CONNECTIONS, time, echo.pid())?;
+        let base = load::measure(&target(echo.port, "/"), &echo.ca, &bodies, CONNECTIONS, time, echo.pid())?;
         row("axum and rustls, the body sent back", &base, &base);
-        let reviews = load::measure(&asked, &ca, &body, CONNECTIONS, time, webhook.pid())?;
+        let reviews = load::measure(&asked, &ca, &bodies, CONNECTIONS, time, webhook.pid())?;
         row("netpol-webhook, /validate", &reviews, &base);
-        let answer = load::once(&asked, &ca, &body)?;
-        ensure!(answer.contains("\"allowed\":true"), "the policy is refused: {answer}");
         println!("\nMemory of the webhook at that size: {} MiB", resident(webhook.pid())? >> 20);
         self.writes(&server, &webhook, &cluster)
     }

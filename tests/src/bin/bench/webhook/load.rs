@@ -29,22 +29,25 @@ pub(crate) struct Measured {
 
 type Stream = BufReader<StreamOwned<ClientConnection, TcpStream>>;
 
-/// Asks as often as possible for some time: first on one connection, then on some.
+/// Asks as often as possible for some time: first on one connection, then on some. Each connection sends the bodies in
+/// turn, from another one on.
 pub(crate) fn measure(
     target: &Target,
     ca: &str,
-    body: &str,
+    bodies: &[String],
     connections: usize,
     time: Duration,
     server: u32,
 ) -> Result<Measured> {
     // The first requests find nothing warm.
-    ask_for(target, ca, body, time / 4)?;
-    let alone = ask_for(target, ca, body, time)?;
+    ask_for(target, ca, bodies, 0, time / 4)?;
+    let alone = ask_for(target, ca, bodies, 0, time)?;
     let before = processor_time(server)?;
     let times = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..connections).map(|_| scope.spawn(|| ask_for(target, ca, body, time))).collect();
+        let first = |connection| bodies.len() * connection / connections;
+        let workers: Vec<_> = (0..connections)
+            .map(|connection| scope.spawn(move || ask_for(target, ca, bodies, first(connection), time)))
+            .collect();
         let times = workers.into_iter().map(|worker| worker.join().expect("it doesn't panic"));
         times.collect::<Result<Vec<_>>>()
     })?;
@@ -59,9 +62,10 @@ pub(crate) fn measure(
     })
 }
 
-/// One request's answer.
-pub(crate) fn once(target: &Target, ca: &str, body: &str) -> Result<String> {
-    ask(&mut connect(target, ca)?, "POST", target.path, body)
+/// The answers to some bodies.
+pub(crate) fn answers(target: &Target, ca: &str, bodies: &[String]) -> Result<Vec<String>> {
+    let mut stream = connect(target, ca)?;
+    bodies.iter().map(|body| ask(&mut stream, "POST", target.path, body)).collect()
 }
 
 /// A page.
@@ -74,10 +78,19 @@ fn at(sorted: &[Duration], part: usize) -> Duration {
 }
 
 /// The times of requests on one connection, sorted.
-fn ask_for(target: &Target, ca: &str, body: &str, time: Duration) -> Result<Vec<Duration>> {
+fn ask_for(
+    target: &Target,
+    ca: &str,
+    bodies: &[String],
+    first: usize,
+    time: Duration,
+) -> Result<Vec<Duration>> {
     let mut stream = connect(target, ca)?;
     let (start, mut times) = (Instant::now(), Vec::new());
-    while start.elapsed() < time {
+    for body in bodies.iter().cycle().skip(first) {
+        if start.elapsed() >= time {
+            break;
+        }
         let before = Instant::now();
         ask(&mut stream, "POST", target.path, body)?;
         times.push(before.elapsed());
