@@ -2,7 +2,7 @@
 
 use super::objects::Namespaces;
 use super::selector::{cel, text};
-use netpol_policy::model::DEFAULT_DENY_LABEL as LABEL;
+use netpol_policy::model::{AUDIT_ANNOTATION as AUDIT, DEFAULT_DENY_LABEL as LABEL};
 
 /// Variables of the mutating policy, in order; the last, `mode`, is the label to set, and empty for none.
 pub(super) fn variables(namespaces: &Namespaces) -> Vec<(&'static str, String)> {
@@ -72,5 +72,13 @@ pub(super) fn isolates(object: &str, direction: &str) -> String {
         "(has({object}.metadata.labels) && '{LABEL}' in {object}.metadata.labels \
          && !({object}.metadata.labels['{LABEL}'] in ['', 'none', '{other}']))",
         other = if direction == "ingress" { "egress" } else { "ingress" }
+    )
+}
+
+/// Whether the policies of a namespace are only tried out, as in the enforcer.
+pub(super) fn audits(object: &str) -> String {
+    format!(
+        "(has({object}.metadata.annotations) && '{AUDIT}' in {object}.metadata.annotations \
+         && {object}.metadata.annotations['{AUDIT}'] == 'true')"
     )
 }

@@ -114,7 +114,8 @@ fn removal(namespaces: &Namespaces) -> [Value; 2] {
         format!("({before} && !{after})")
     };
     let mut conditions = conditions(namespaces);
-    let opened = format!("{} || {}", opens("ingress"), opens("egress"));
+    let [before, after] = ["oldObject", "object"].map(label::audits);
+    let opened = format!("{} || {} || ({after} && !{before})", opens("ingress"), opens("egress"));
     conditions.push(json!({"name": "isolates-less", "expression": opened}));
     let right = "authorizer.group('netpol.dev').resource('namespaces').name(object.metadata.name)\
                  .check('remove-isolation').allowed()";
@@ -124,8 +125,8 @@ fn removal(namespaces: &Namespaces) -> [Value; 2] {
         "matchConditions": conditions,
         "validations": [{
             "expression": right,
-            "message": "the namespace stays isolated: to change the label netpol.dev/default-deny so takes the right to \
-                        remove-isolation namespaces.netpol.dev, in a ClusterRole",
+            "message": "the namespace stays isolated: to change the label netpol.dev/default-deny so, or to set the annotation \
+                        netpol.dev/audit to true, takes the right to remove-isolation namespaces.netpol.dev, in a ClusterRole",
             "reason": "Forbidden",
         }],
     });

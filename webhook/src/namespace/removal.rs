@@ -2,15 +2,16 @@
 //!
 //! It is asked in a validating call, not in the mutating one: that one sees the Namespace before other webhooks have
 //! changed it, and it must be allowed to fail so that namespaces can be created while no replica answers. This one sees
-//! what will be stored, and is asked only about changes of the label.
+//! what will be stored, and is asked only about changes of the label and about the annotation that ends enforcement.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use netpol_policy::model::DEFAULT_DENY_LABEL;
+use netpol_policy::model::{AUDIT_ANNOTATION, DEFAULT_DENY_LABEL, Labels, Namespace};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -76,7 +77,9 @@ impl Guard {
         let opened =
             [("ingress", before.ingress && !after.ingress), ("egress", before.egress && !after.egress)];
         let opened: Vec<_> = opened.iter().filter(|(_, opens)| *opens).map(|(name, _)| *name).collect();
-        if opened.is_empty() {
+        let removed =
+            Removed { opened: opened.join(" and "), audited: is_audited(&new) && !is_audited(&old) };
+        if removed.opened.is_empty() && !removed.audited {
             return allow;
         }
         match asked.may_remove(&request.user_info, &request.name) {
@@ -85,12 +88,13 @@ impl Guard {
                     uid = request.uid,
                     namespace = request.name,
                     user = request.user_info.username,
-                    ?opened,
+                    opened = removed.opened,
+                    audited = removed.audited,
                     "isolation removed"
                 );
                 allow
             }
-            Ok(false) => Response::deny(&request.uid, refusal(request, &opened.join(" and "))),
+            Ok(false) => Response::deny(&request.uid, refusal(request, &removed)),
             Err(error) => {
                 let message = format!("whether you may remove the isolation can't be asked: {error}");
                 Response::deny(&request.uid, Status::internal_error(message))
@@ -132,22 +136,54 @@ impl Authorizer {
     }
 }
 
-fn refusal(request: &Request<'_>, opened: &str) -> Status {
+/// What a change takes away.
+struct Removed {
+    /// The directions that it opens, in words; none is empty.
+    opened: String,
+    /// Policies are not enforced any more.
+    audited: bool,
+}
+
+/// Whether the policies of a namespace are only tried out.
+fn is_audited(metadata: &ObjectMeta) -> bool {
+    let value = metadata.annotations.as_ref().and_then(|all| all.get(AUDIT_ANNOTATION));
+    Namespace::new("", Labels::new()).with_audit_annotation(value.map(String::as_str)).audited()
+}
+
+fn refusal(request: &Request<'_>, Removed { opened, audited }: &Removed) -> Status {
     let (user, name) = (&request.user_info.username, &request.name);
-    let message = format!(
-        "Namespace {name} stays isolated: {user} may not open it for {opened}. To change the label {DEFAULT_DENY_LABEL} \
-         so takes the right to {VERB} {RESOURCE}.{GROUP}, in a ClusterRole. Policies can allow what is needed without it"
+    let (label, annotation) = (
+        format!("to change the label {DEFAULT_DENY_LABEL} so"),
+        format!("to set the annotation {AUDIT_ANNOTATION} to true"),
     );
-    let cause = Cause {
-        reason: "IsolationRemoval".to_owned(),
-        message: format!("opens the namespace for {opened}"),
-        field: format!("metadata.labels[{DEFAULT_DENY_LABEL}]"),
+    let (may_not, takes) = match (opened.is_empty(), audited) {
+        (false, false) => (format!("open it for {opened}"), label),
+        (true, _) => ("end the enforcement of its policies".to_owned(), annotation),
+        (false, true) => (
+            format!("open it for {opened}, nor end the enforcement of its policies"),
+            format!("{label}, and {annotation},"),
+        ),
     };
+    let (stays, takes) =
+        (if opened.is_empty() { "enforced" } else { "isolated" }, takes.replacen('t', "T", 1));
+    let message = format!(
+        "Namespace {name} stays {stays}: {user} may not {may_not}. {takes} takes the right to {VERB} {RESOURCE}.{GROUP}, \
+         in a ClusterRole. Policies can allow what is needed without it"
+    );
+    let cause =
+        |message: String, field: String| Cause { reason: "IsolationRemoval".to_owned(), message, field };
+    let opens = (!opened.is_empty()).then(|| {
+        cause(format!("opens the namespace for {opened}"), format!("metadata.labels[{DEFAULT_DENY_LABEL}]"))
+    });
+    let audits = audited.then(|| {
+        let message = "ends the enforcement of the namespace's policies".to_owned();
+        cause(message, format!("metadata.annotations[{AUDIT_ANNOTATION}]"))
+    });
     let details = Details {
         name: name.clone(),
         group: String::new(),
         kind: "Namespace".to_owned(),
-        causes: vec![cause],
+        causes: opens.into_iter().chain(audits).collect(),
     };
     Status::forbidden(message, details)
 }

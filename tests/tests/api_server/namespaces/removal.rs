@@ -4,6 +4,8 @@ use kube::Client;
 use netpol_tests::webhook::Webhook;
 use serde_json::{Value, json};
 
+use netpol_policy::model::AUDIT_ANNOTATION as AUDIT;
+
 use super::world::{LABEL, World, change, eventually};
 
 /// May change namespaces, and nothing more; and who has the right beside it.
@@ -63,6 +65,7 @@ pub(super) fn wait_until_guarded(user: &Client, name: &str) {
 /// Changes by somebody without the right and by somebody with it; `said` is in every refusal.
 pub(super) fn changes(world: &World, name: &str, tenant: &Client, guardian: &Client, said: &str) {
     let annotated = |value: &str| json!({"metadata": {"annotations": {LABEL: value}}});
+    let audited = |value: Option<&str>| json!({"metadata": {"annotations": {AUDIT: value}}});
     for (patch, fine) in [
         (labelled(None), false),
         (labelled(Some("none")), false),
@@ -71,6 +74,12 @@ pub(super) fn changes(world: &World, name: &str, tenant: &Client, guardian: &Cli
         (annotated("none"), false),
         (annotated("egress"), false),
         (json!({"metadata": {"labels": null}}), false),
+        (audited(Some("true")), false),
+        (json!({"metadata": {"labels": {LABEL: "ingress"}, "annotations": {AUDIT: "true"}}}), false),
+        // It enforces.
+        (audited(Some("yes")), true),
+        (audited(Some("true")), false),
+        (audited(None), true),
         (labelled(Some("isolate")), true),
         (labelled(Some("all")), true),
         (json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"a": "b"}}}), true),
@@ -88,6 +97,12 @@ pub(super) fn changes(world: &World, name: &str, tenant: &Client, guardian: &Cli
         change(guardian, name, labelled(mode)).unwrap();
         assert_eq!(label(world, name).as_deref(), mode);
     }
+    // Who has the right may have policies only audited; others may change the rest then, and end it.
+    change(guardian, name, audited(Some("true"))).unwrap();
+    change(tenant, name, json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"a": "c"}}}))
+        .unwrap();
+    change(tenant, name, audited(None)).unwrap();
+    change(tenant, name, audited(Some("true"))).unwrap_err();
     // The annotation brings it back, and takes it away for who has the right.
     change(tenant, name, annotated("egress")).unwrap();
     assert_eq!(label(world, name).as_deref(), Some("egress"));
@@ -110,10 +125,13 @@ fn to_remove_isolation_takes_a_right() {
 
     changes(&world, &name, &tenant, &guardian, "IsolationRemoval");
 
-    // While nobody answers: the label can't go, all else goes on.
+    // While nobody answers: the label can't go and audit can't begin, all else goes on.
     change(&tenant, &name, labelled(Some("all"))).unwrap();
     assert!(webhook.stop().unwrap().success());
     let refused = change(&guardian, &name, labelled(None)).unwrap_err().to_string();
+    assert!(refused.contains("failed calling webhook"), "{refused}");
+    let audit = json!({"metadata": {"annotations": {AUDIT: "true"}}});
+    let refused = change(&guardian, &name, audit).unwrap_err().to_string();
     assert!(refused.contains("failed calling webhook"), "{refused}");
     let other =
         json!({"metadata": {"labels": {"team": "bank"}, "annotations": {"a": "c"}, "finalizers": ["a/b"]}});
