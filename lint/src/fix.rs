@@ -58,6 +58,8 @@ pub struct Refused {
     pub finding: Finding,
     /// Why it was refused, in a sentence without a full stop.
     pub reason: String,
+    /// The policy that it would have changed: two of a list can have the same name.
+    policy: usize,
 }
 
 /// Applies the fixes of a file up to an applicability, until there are no more. Objects other than the file's policies
@@ -74,6 +76,7 @@ pub fn fix_file(
         file.policies().filter_map(|(_, policy)| Some(&policy.model.as_ref()?.name)).collect();
     let mut fixed = FixedFile::unchanged(file);
     let mut seen = HashSet::from([hash(&file.text)]);
+    let mut changed_since_refusal = false;
     for _ in 0..MAX_ROUNDS {
         let newer: Vec<_> = fixed.file.policies().filter_map(|(_, policy)| policy.model.as_deref()).collect();
         let index = index.replacing(newer.iter().copied(), before.iter().copied());
@@ -86,10 +89,17 @@ pub fn fix_file(
         let Some((file, applied)) = settle(&fixed.file, &batch, &mut fixed.refused) else {
             // What was refused may have kept another fix of the same policy out of the batch.
             if fixed.refused.len() > refused {
+                changed_since_refusal = false;
+                continue;
+            }
+            // What could not be proven in an earlier text may be in this one.
+            if std::mem::take(&mut changed_since_refusal) {
+                fixed.refused.clear();
                 continue;
             }
             break;
         };
+        changed_since_refusal = !fixed.refused.is_empty();
         if !seen.insert(hash(&file.text)) {
             break;
         }
@@ -151,11 +161,6 @@ fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -
     let mut chosen: Vec<Candidate<'f>> = Vec::new();
     for finding in findings {
         let Some(fix) = finding.fix.as_ref().filter(|fix| fix.applicability <= up_to) else { continue };
-        let refused = |refused: &Refused| {
-            refused.finding.rule == finding.rule
-                && refused.finding.path == finding.path
-                && (&refused.finding.object, refused.finding.document) == (&finding.object, finding.document)
-        };
         let at = finding.place.span.start;
         let policy = match finding.rule.check {
             // A comment, or a policy that is to come.
@@ -164,6 +169,12 @@ fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -
                 Some((policy, _)) => policy,
                 None => continue,
             },
+        };
+        let refused = |refused: &Refused| {
+            refused.finding.rule == finding.rule
+                && refused.finding.path == finding.path
+                && refused.policy == policy
+                && (&refused.finding.object, refused.finding.document) == (&finding.object, finding.document)
         };
         let clashes = |other: &Candidate<'_>| {
             let both_unsafe = [other.fix, fix].iter().all(|fix| fix.applicability == Applicability::Unsafe);
@@ -197,7 +208,7 @@ fn settle<'b, 'f>(
         Err(reason) => reason,
     };
     if let [candidate] = batch {
-        refused.push(Refused { finding: candidate.finding.clone(), reason });
+        refused.push(Refused { finding: candidate.finding.clone(), reason, policy: candidate.policy });
         return None;
     }
     // The next round takes care of the other half.

@@ -158,7 +158,7 @@ fn say_changes(
 }
 
 fn say_refused(file: &SourceFile, refused: &[Refused]) -> io::Result<()> {
-    for Refused { finding, reason } in refused {
+    for Refused { finding, reason, .. } in refused {
         let (code, path) = (finding.rule.code, &finding.path);
         writeln!(
             io::stderr(),
