@@ -74,6 +74,13 @@ fn find(variable: &str, name: &str) -> Result<PathBuf> {
         if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
     if let Some(cargo) = env::var_os("CARGO") {
         let mut build = Command::new(cargo);
+        // What cargo tells this program about its own package would make build scripts run again, and with them what they build.
+        for (variable, _) in env::vars_os() {
+            let name = variable.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                build.env_remove(&variable);
+            }
+        }
         let (package, features) = match name.strip_suffix("-other-layout") {
             Some(package) => (package, "other-layout"),
             None => (name, ""),
