@@ -4,5 +4,6 @@ mod clsact;
 mod lifecycle;
 mod packets;
 pub(crate) mod revocation;
+mod service_choice;
 mod service_replies;
 mod services;

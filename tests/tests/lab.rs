@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use netpol_tests::lab::address::{self, Family, Pair};
 use netpol_tests::lab::requirements::skip;
-use netpol_tests::lab::services::{self, Translation};
+use netpol_tests::lab::services::{self, Choice, Endpoint, Translation};
 use netpol_tests::lab::{Between, Lab, OUTSIDE_PORT, ServiceProxy, Shape, Wiring};
 use netpol_tests::probe::server::{Port, Transport};
 use netpol_tests::probe::{self, Outcome, Probe, Target};
@@ -92,6 +92,7 @@ fn service_of(lab: &Lab, pod: &str) -> Vec<Translation> {
         transport: Transport::Tcp,
         port: 8080,
         node_port: Some(30_001),
-        endpoints: vec![(lab.pods[pod].address, 80)],
+        endpoints: vec![Endpoint { address: lab.pods[pod].address, port: 80, here: true }],
+        choice: Choice::default(),
     }]
 }

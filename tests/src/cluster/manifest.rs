@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Cluster, ContainerPort, Labels, PodObject, ServiceObject, ServicePort, TargetPort};
+use crate::lab::services::Choice;
 use crate::probe::server::Transport;
 
 /// The documents of a YAML text.
@@ -50,11 +51,13 @@ pub(super) fn add(cluster: &mut Cluster, document: Value) -> Result<()> {
         }
         "Service" => {
             let service: WithSpec<ServiceSpec> = serde_json::from_value(document).with_context(of)?;
+            let choice = service.spec.choice();
             let service = ServiceObject {
                 namespace: head.metadata.namespace.clone(),
                 name: head.metadata.name.clone(),
                 selector: service.spec.selector,
                 ports: service.spec.ports.into_iter().map(ServicePort::from).collect(),
+                choice,
             };
             cluster.services.insert(service.key(), service);
         }
@@ -162,11 +165,27 @@ struct Template {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ServiceSpec {
     #[serde(default)]
     selector: Labels,
     #[serde(default)]
     ports: Vec<DeclaredServicePort>,
+    session_affinity: Option<String>,
+    internal_traffic_policy: Option<String>,
+    external_traffic_policy: Option<String>,
+}
+
+impl ServiceSpec {
+    fn choice(&self) -> Choice {
+        let local = |policy: &Option<String>| policy.as_deref() == Some("Local");
+        Choice {
+            // The API's default: three hours.
+            affinity: (self.session_affinity.as_deref() == Some("ClientIP")).then_some(10_800),
+            internal_local: local(&self.internal_traffic_policy),
+            external_local: local(&self.external_traffic_policy),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use crate::lab::services::Choice;
 use crate::probe::server::Transport;
 
 /// Labels of an object.
@@ -65,6 +66,8 @@ pub struct ServiceObject {
     pub selector: Labels,
     /// Its ports.
     pub ports: Vec<ServicePort>,
+    /// Which of its pods a client gets.
+    pub choice: Choice,
 }
 
 /// A port of a Service.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use super::layout::{Layout, PodPlace};
 use super::{Cluster, ServiceObject, written};
 use crate::lab::address::Pair;
-use crate::lab::services::{self, Translation};
+use crate::lab::services::{self, Endpoint, Translation};
 use crate::lab::state_dir::StateDir;
 use crate::lab::{Lab, Pod, Shape};
 use crate::probe::server::Port;
@@ -79,9 +79,10 @@ impl RunningCluster {
         for name in cluster.services.keys() {
             self.layout.add_service(name)?;
         }
-        let translations = cluster.services.values().flat_map(|service| self.translations(service));
-        let translations = translations.collect::<Vec<_>>();
-        for node in &self.lab.nodes {
+        for (index, node) in self.lab.nodes.iter().enumerate() {
+            let services = cluster.services.values();
+            let translations: Vec<_> =
+                services.flat_map(|service| self.translations(service, index)).collect();
             services::install(node, self.lab.shape.services, &translations)?;
         }
         let list = written::list(cluster, &self.layout);
@@ -137,7 +138,7 @@ impl RunningCluster {
         replace().with_context(|| format!("writing {}", path.display()))
     }
 
-    fn translations(&self, service: &ServiceObject) -> Vec<Translation> {
+    fn translations(&self, service: &ServiceObject, node: usize) -> Vec<Translation> {
         let cluster = self.service_address(&service.key());
         let translation = |port: &super::ServicePort| {
             let behind = self.cluster.pods_behind(service);
@@ -148,9 +149,12 @@ impl RunningCluster {
                 node_port: port.node_port,
                 endpoints: behind
                     .filter_map(|(key, pod)| {
-                        Some((self.lab.pods[key].address, pod.target(&port.target, port.transport)?))
+                        let Pod { address, node: home, .. } = self.lab.pods[key];
+                        let port = pod.target(&port.target, port.transport)?;
+                        Some(Endpoint { address, port, here: home == node })
                     })
                     .collect(),
+                choice: service.choice,
             }
         };
         service.ports.iter().map(translation).collect()

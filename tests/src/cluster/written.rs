@@ -75,7 +75,8 @@ fn service(object: &ServiceObject, address: Pair) -> Value {
         declared
     });
     let external = object.ports.iter().any(|port| port.node_port.is_some());
-    json!({
+    let policy = |local: bool| if local { "Local" } else { "Cluster" };
+    let mut service = json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": { "name": object.name, "namespace": object.namespace },
@@ -87,8 +88,14 @@ fn service(object: &ServiceObject, address: Pair) -> Value {
             "ipFamilyPolicy": "RequireDualStack",
             "selector": object.selector,
             "ports": ports.collect::<Vec<_>>(),
+            "sessionAffinity": if object.choice.affinity.is_some() { "ClientIP" } else { "None" },
+            "internalTrafficPolicy": policy(object.choice.internal_local),
         },
-    })
+    });
+    if external {
+        service["spec"]["externalTrafficPolicy"] = json!(policy(object.choice.external_local));
+    }
+    service
 }
 
 fn endpoint_slice(cluster: &Cluster, object: &ServiceObject, layout: &Layout, family: Family) -> Value {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 pub use self::rng::Rng;
 use crate::cluster::{Cluster, ContainerPort, Labels, PodObject, ServiceObject, ServicePort, TargetPort};
+use crate::lab::services::Choice;
 use crate::probe::server::Transport;
 
 const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -36,6 +37,7 @@ pub fn cluster(rng: &mut Rng) -> Cluster {
             name: "front".to_owned(),
             selector: BTreeMap::from([("front".to_owned(), "yes".to_owned())]),
             ports: service_ports(u16::try_from(index).expect("few namespaces")),
+            choice: Choice::default(),
         };
         cluster.services.insert(service.key(), service);
         // Sometimes two pods are behind the Service.

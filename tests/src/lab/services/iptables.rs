@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::{MASQUERADE_MARK, Translation};
-use crate::lab::address::Family;
+use crate::lab::address::{Family, POD_RANGE};
 use crate::lab::netns::NetNs;
 
 pub(super) fn install(namespace: &NetNs, services: &[Translation]) -> Result<()> {
@@ -20,8 +20,12 @@ pub(super) fn install(namespace: &NetNs, services: &[Translation]) -> Result<()>
 }
 
 fn tables(family: Family, services: &[Translation]) -> String {
-    let (mut chains, mut rules, mut node_ports, mut rejected) =
-        (String::new(), String::new(), String::new(), String::new());
+    let pods = match family {
+        Family::V4 => POD_RANGE.0,
+        Family::V6 => POD_RANGE.1,
+    };
+    let (mut chains, mut rules, mut node_ports) = (String::new(), String::new(), String::new());
+    let (mut rejected, mut no_local) = (String::new(), String::new());
     for (index, service) in services.iter().enumerate() {
         let (transport, port, address) = (service.transport, service.port, service.cluster.of(family));
         let matches = format!("-d {address} -p {transport} --dport {port}");
@@ -29,35 +33,59 @@ fn tables(family: Family, services: &[Translation]) -> String {
             line(&mut rejected, &format!("-A KUBE-SERVICES {matches} -j REJECT"));
             continue;
         }
-        let chain = format!("KUBE-SVC-{index}");
-        line(&mut chains, &format!(":{chain} - [0:0]"));
-        line(&mut rules, &format!("-A KUBE-SERVICES {matches} -j {chain}"));
-        if let Some(node_port) = service.node_port {
-            let external = format!("KUBE-EXT-{index}");
-            line(&mut chains, &format!(":{external} - [0:0]"));
-            line(&mut rules, &format!("-A {external} -j KUBE-MARK-MASQ"));
-            line(&mut rules, &format!("-A {external} -j {chain}"));
-            line(
-                &mut node_ports,
-                &format!("-A KUBE-NODEPORTS -p {transport} --dport {node_port} -j {external}"),
+        let [internal, external] = [false, true].map(|external| service.eligible(external));
+        let everywhere: Vec<usize> = (0..service.endpoints.len()).collect();
+        for (kind, eligible) in [("SVC", &everywhere), ("SVI", &internal), ("SVL", &external)] {
+            choose(
+                &format!("KUBE-{kind}-{index}"),
+                (index, family),
+                eligible,
+                service,
+                &mut chains,
+                &mut rules,
             );
         }
-        for (number, (endpoint, port)) in service.endpoints.iter().enumerate() {
-            let endpoint = endpoint.of(family);
-            let target = match family {
-                Family::V4 => format!("{endpoint}:{port}"),
-                Family::V6 => format!("[{endpoint}]:{port}"),
-            };
-            let (leg, left) = (format!("KUBE-SEP-{index}-{number}"), service.endpoints.len() - number);
-            line(&mut chains, &format!(":{leg} - [0:0]"));
-            let chance = if left == 1 {
-                String::new()
+        if internal.is_empty() {
+            line(&mut rejected, &format!("-A KUBE-SERVICES {matches} -j DROP"));
+        } else {
+            line(&mut rules, &format!("-A KUBE-SERVICES {matches} -j KUBE-SVI-{index}"));
+        }
+        if let Some(node_port) = service.node_port {
+            let chain = format!("KUBE-EXT-{index}");
+            line(&mut chains, &format!(":{chain} - [0:0]"));
+            line(
+                &mut node_ports,
+                &format!("-A KUBE-NODEPORTS -p {transport} --dport {node_port} -j {chain}"),
+            );
+            if service.choice.external_local {
+                // Pods and the node itself get any endpoint.
+                line(&mut rules, &format!("-A {chain} -s {pods} -j KUBE-SVC-{index}"));
+                line(&mut rules, &format!("-A {chain} -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ"));
+                line(&mut rules, &format!("-A {chain} -m addrtype --src-type LOCAL -j KUBE-SVC-{index}"));
+                line(&mut rules, &format!("-A {chain} -j KUBE-SVL-{index}"));
+                if external.is_empty() {
+                    let dropped = format!("-p {transport} --dport {node_port} -m addrtype --dst-type LOCAL");
+                    line(&mut no_local, &format!("-A KUBE-EXTERNAL-SERVICES {dropped} -j DROP"));
+                }
             } else {
-                format!(" -m statistic --mode random --probability {:.10}", 1.0 / left as f64)
+                line(&mut rules, &format!("-A {chain} -j KUBE-MARK-MASQ"));
+                line(&mut rules, &format!("-A {chain} -j KUBE-SVC-{index}"));
+            }
+        }
+        for (number, endpoint) in service.endpoints.iter().enumerate() {
+            let (address, port) = (endpoint.address.of(family), endpoint.port);
+            let target = match family {
+                Family::V4 => format!("{address}:{port}"),
+                Family::V6 => format!("[{address}]:{port}"),
             };
-            line(&mut rules, &format!("-A {chain}{chance} -j {leg}"));
-            line(&mut rules, &format!("-A {leg} -s {endpoint} -j KUBE-MARK-MASQ"));
-            line(&mut rules, &format!("-A {leg} -p {transport} -j DNAT --to-destination {target}"));
+            let leg = format!("KUBE-SEP-{index}-{number}");
+            line(&mut chains, &format!(":{leg} - [0:0]"));
+            line(&mut rules, &format!("-A {leg} -s {address} -j KUBE-MARK-MASQ"));
+            let note = match service.choice.affinity {
+                Some(_) => format!(" -m recent --name {} --set", recent(family, index, number)),
+                None => String::new(),
+            };
+            line(&mut rules, &format!("-A {leg}{note} -p {transport} -j DNAT --to-destination {target}"));
         }
     }
     format!(
@@ -77,11 +105,50 @@ fn tables(family: Family, services: &[Translation]) -> String {
 COMMIT
 *filter
 :KUBE-SERVICES - [0:0]
+:KUBE-EXTERNAL-SERVICES - [0:0]
 -A FORWARD -j KUBE-SERVICES
 -A OUTPUT -j KUBE-SERVICES
-{rejected}COMMIT
+-A INPUT -j KUBE-EXTERNAL-SERVICES
+{rejected}{no_local}COMMIT
 "
     )
+}
+
+/// A chain that leads to the endpoint that the client had, else to any.
+fn choose(
+    chain: &str,
+    (index, family): (usize, Family),
+    eligible: &[usize],
+    service: &Translation,
+    chains: &mut String,
+    rules: &mut String,
+) {
+    line(chains, &format!(":{chain} - [0:0]"));
+    if let Some(seconds) = service.choice.affinity {
+        for number in eligible {
+            let name = recent(family, index, *number);
+            line(
+                rules,
+                &format!(
+                    "-A {chain} -m recent --name {name} --rcheck --seconds {seconds} --reap -j KUBE-SEP-{index}-{number}"
+                ),
+            );
+        }
+    }
+    for (turn, number) in eligible.iter().enumerate() {
+        let left = eligible.len() - turn;
+        let chance = if left == 1 {
+            String::new()
+        } else {
+            format!(" -m statistic --mode random --probability {:.10}", 1.0 / left as f64)
+        };
+        line(rules, &format!("-A {chain}{chance} -j KUBE-SEP-{index}-{number}"));
+    }
+}
+
+/// The list of an endpoint's clients.
+fn recent(family: Family, index: usize, number: usize) -> String {
+    format!("KUBE-SEP-{index}-{number}-{family}")
 }
 
 fn line(text: &mut String, line: &str) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::{MASQUERADE_MARK, Translation};
-use crate::lab::address::Family;
+use crate::lab::address::{Family, POD_RANGE};
 use crate::lab::netns::NetNs;
 
 pub(super) fn install(namespace: &NetNs, services: &[Translation]) -> Result<()> {
@@ -14,49 +14,74 @@ pub(super) fn install(namespace: &NetNs, services: &[Translation]) -> Result<()>
 }
 
 fn table(family: Family, services: &[Translation]) -> String {
-    let (ip, address_type, loopback) = match family {
-        Family::V4 => ("ip", "ipv4_addr", "127.0.0.0/8"),
-        Family::V6 => ("ip6", "ipv6_addr", "::1"),
+    let (ip, address_type, loopback, pods) = match family {
+        Family::V4 => ("ip", "ipv4_addr", "127.0.0.0/8", POD_RANGE.0),
+        Family::V6 => ("ip6", "ipv6_addr", "::1", POD_RANGE.1),
     };
     let mut chains = String::new();
-    let (mut cluster, mut node_ports, mut empty) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut cluster, mut node_ports, mut empty, mut empty_ports) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (index, service) in services.iter().enumerate() {
         let (transport, port, address) = (service.transport, service.port, service.cluster.of(family));
         if service.endpoints.is_empty() {
             empty.push(format!("{address} . {transport} . {port} : goto reject-it"));
             continue;
         }
-        let mut choices = Vec::new();
-        for (number, (endpoint, port)) in service.endpoints.iter().enumerate() {
-            let endpoint = endpoint.of(family);
+        for (number, endpoint) in service.endpoints.iter().enumerate() {
+            let (address, port) = (endpoint.address.of(family), endpoint.port);
             let target = match family {
-                Family::V4 => format!("{endpoint}:{port}"),
-                Family::V6 => format!("[{endpoint}]:{port}"),
+                Family::V4 => format!("{address}:{port}"),
+                Family::V6 => format!("[{address}]:{port}"),
             };
-            write_chain(
-                &mut chains,
-                &format!("endpoint-{index}-{number}"),
-                &[
-                    format!("{ip} saddr {endpoint} jump mark-for-masquerade"),
-                    format!("meta l4proto {transport} dnat to {target}"),
-                ],
-            );
-            choices.push(format!("{number} : goto endpoint-{index}-{number}"));
+            let mut rules = vec![format!("{ip} saddr {address} jump mark-for-masquerade")];
+            if let Some(seconds) = service.choice.affinity {
+                let set = format!("affinity-{index}-{number}");
+                line(
+                    &mut chains,
+                    &format!(
+                        "set {set} {{ type {address_type}; flags dynamic, timeout; timeout {seconds}s; }}"
+                    ),
+                );
+                rules.push(format!("update @{set} {{ {ip} saddr }}"));
+            }
+            rules.push(format!("meta l4proto {transport} dnat to {target}"));
+            write_chain(&mut chains, &format!("endpoint-{index}-{number}"), &rules);
         }
-        let choose = format!("numgen random mod {} vmap {{ {} }}", choices.len(), choices.join(", "));
-        write_chain(&mut chains, &format!("service-{index}"), &[choose]);
-        cluster.push(format!("{address} . {transport} . {port} : goto service-{index}"));
+        let [internal, external] = [false, true].map(|external| service.eligible(external));
+        let everywhere: Vec<usize> = (0..service.endpoints.len()).collect();
+        for (name, eligible) in
+            [("service", &everywhere), ("internal", &internal), ("external-local", &external)]
+        {
+            if !eligible.is_empty() {
+                write_chain(&mut chains, &format!("{name}-{index}"), &choose(ip, index, eligible, service));
+            }
+        }
+        let verdict = if internal.is_empty() { &mut empty } else { &mut cluster };
+        let to = if internal.is_empty() { "drop".into() } else { format!("goto internal-{index}") };
+        verdict.push(format!("{address} . {transport} . {port} : {to}"));
         if let Some(port) = service.node_port {
-            let external = format!("external-{index}");
-            write_chain(
-                &mut chains,
-                &external,
-                &["jump mark-for-masquerade".into(), format!("goto service-{index}")],
-            );
-            node_ports.push(format!("{transport} . {port} : goto {external}"));
+            let rules = if service.choice.external_local {
+                // Pods and the node itself get any endpoint.
+                let mut rules = vec![
+                    format!("{ip} saddr {pods} goto service-{index}"),
+                    "fib saddr type local jump mark-for-masquerade".into(),
+                    format!("fib saddr type local goto service-{index}"),
+                ];
+                if external.is_empty() {
+                    empty_ports.push(format!("{transport} . {port} : drop"));
+                } else {
+                    rules.push(format!("goto external-local-{index}"));
+                }
+                rules
+            } else {
+                vec!["jump mark-for-masquerade".into(), format!("goto service-{index}")]
+            };
+            write_chain(&mut chains, &format!("external-{index}"), &rules);
+            node_ports.push(format!("{transport} . {port} : goto external-{index}"));
         }
     }
-    let (cluster, node_ports, empty) = (elements(&cluster), elements(&node_ports), elements(&empty));
+    let [cluster, node_ports, empty, empty_ports] =
+        [cluster, node_ports, empty, empty_ports].map(|each| elements(&each));
     format!(
         "table {ip} kube-proxy
          delete table {ip} kube-proxy
@@ -67,6 +92,11 @@ fn table(family: Family, services: &[Translation]) -> String {
              map service-ips {{ type {address_type} . inet_proto . inet_service : verdict; {cluster} }}
              map service-nodeports {{ type inet_proto . inet_service : verdict; {node_ports} }}
              map no-endpoint-services {{ type {address_type} . inet_proto . inet_service : verdict; {empty} }}
+             map no-endpoint-nodeports {{ type inet_proto . inet_service : verdict; {empty_ports} }}
+             chain filter-input {{
+                 type filter hook input priority 0;
+                 fib daddr type local {ip} daddr != {loopback} meta l4proto . th dport vmap @no-endpoint-nodeports
+             }}
              chain services {{
                  {ip} daddr . meta l4proto . th dport vmap @service-ips
                  fib daddr type local {ip} daddr != {loopback} meta l4proto . th dport vmap @service-nodeports
@@ -91,8 +121,25 @@ fn table(family: Family, services: &[Translation]) -> String {
     )
 }
 
+/// Whom the client had, else any.
+fn choose(ip: &str, index: usize, eligible: &[usize], service: &Translation) -> Vec<String> {
+    let mut rules = Vec::new();
+    if service.choice.affinity.is_some() {
+        let again = |n: &usize| format!("{ip} saddr @affinity-{index}-{n} goto endpoint-{index}-{n}");
+        rules.extend(eligible.iter().map(again));
+    }
+    let choices: Vec<_> =
+        eligible.iter().enumerate().map(|(turn, n)| format!("{turn} : goto endpoint-{index}-{n}")).collect();
+    rules.push(format!("numgen random mod {} vmap {{ {} }}", choices.len(), choices.join(", ")));
+    rules
+}
+
 fn write_chain(chains: &mut String, name: &str, rules: &[String]) {
-    writeln!(chains, "chain {name} {{ {}; }}", rules.join("; ")).expect("a String takes everything");
+    line(chains, &format!("chain {name} {{ {}; }}", rules.join("; ")));
+}
+
+fn line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("a String takes everything");
 }
 
 fn elements(elements: &[String]) -> String {
