@@ -1,6 +1,8 @@
 //! The agent ends in every way and is followed by itself, by a version with other maps, and by the former version again.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -22,52 +24,91 @@ fn traffic_notices_no_end_of_the_agent_and_no_successor() {
     if skip("kill, restart, upgrade and downgrade under traffic") {
         return;
     }
-    let other = programs::other_layout().unwrap();
     for shape in [plain(), Shape::one_node(Wiring::PointToPoint, ServiceProxy::Iptables)] {
-        let mut enforced = Enforced::new(shape, PODS, &[("policies.yaml", POLICIES)]);
-        let traffic = Traffic::start(&enforced);
-        let (mut ends, mut count) = (0, traffic.count());
-        for _ in 0..rounds() {
-            for (what, program) in [
-                ("killed and restarted", None),
-                ("stopped and restarted", None),
-                ("killed and upgraded", Some(other)),
-                ("killed and restarted, upgraded", Some(other)),
-                ("stopped and downgraded", None),
-                ("stopped and upgraded", Some(other)),
-                ("killed and downgraded", None),
-            ] {
-                let agent = enforced.agents.pop().unwrap();
-                if what.starts_with("killed") {
-                    agent.kill().unwrap();
-                } else {
-                    agent.stop().unwrap();
-                }
-                // Nothing ends with the agent.
-                count = traffic.flows_on(count, &enforced);
-                let program = program.unwrap_or_else(|| programs::enforcer().unwrap());
-                let agent = Agent::start_with(&enforced.running, 0, program, &[]).unwrap();
-                enforced.agents.push(agent);
-                enforced.wait_until_programmed();
-                one_layout_is_left(&enforced);
-                count = traffic.flows_on(count, &enforced);
-                ends += 1;
-            }
-        }
-        let count = traffic.stop();
-        let _ = writeln!(
-            std::io::stderr(),
-            "{ends} ends of the agent ({}): {} datagrams streamed to a silent client, {} echoed, {} blocks by TCP: 0 lost, 0 broken; {} \
-             denied datagrams: 0 passed; longest wait for a block {:?}",
-            enforced.running.lab.shape,
-            count.streamed,
-            count.echoed,
-            count.blocks,
-            count.denied,
-            count.pause,
-        );
-        assert_eq!((count.lost, count.broken, count.passed), (0, 0, 0), "{count:?}");
+        ends_under_traffic(shape, &["tcx"]);
     }
+}
+
+#[test]
+fn traffic_notices_none_of_it_where_programs_are_filters() {
+    if skip("kill, restart, upgrade and downgrade under traffic, by clsact") {
+        return;
+    }
+    ends_under_traffic(plain(), &["clsact"]);
+    // The kernel, or the administrator, changes the manner together with the version.
+    let routed = Shape::one_node(Wiring::PointToPoint, ServiceProxy::Iptables);
+    ends_under_traffic(routed, &["clsact", "tcx", "tcx"]);
+}
+
+/// The agent ends in every way and is followed in every way, each time attached in the next manner.
+fn ends_under_traffic(shape: Shape, manners: &[&str]) {
+    let other = programs::other_layout().unwrap();
+    let start = |enforced: &mut Enforced, program: &Path, manner: &str| {
+        let more = ["--attach", manner].map(OsStr::new);
+        let agent = Agent::start_with(&enforced.running, 0, program, &more).unwrap();
+        enforced.agents.push(agent);
+        enforced.wait_until_programmed();
+    };
+    let mut enforced = Enforced::without_agents(shape, PODS);
+    enforced.edit(&[("policies.yaml", POLICIES)]);
+    start(&mut enforced, programs::enforcer().unwrap(), manners[0]);
+    let traffic = Traffic::start(&enforced);
+    let (mut ends, mut count) = (0, traffic.count());
+    for _ in 0..rounds() {
+        for (what, program) in [
+            ("killed and restarted", None),
+            ("stopped and restarted", None),
+            ("killed and upgraded", Some(other)),
+            ("killed and restarted, upgraded", Some(other)),
+            ("stopped and downgraded", None),
+            ("stopped and upgraded", Some(other)),
+            ("killed and downgraded", None),
+        ] {
+            let agent = enforced.agents.pop().unwrap();
+            if what.starts_with("killed") {
+                agent.kill().unwrap();
+            } else {
+                agent.stop().unwrap();
+            }
+            // Nothing ends with the agent.
+            count = traffic.flows_on(count, &enforced);
+            ends += 1;
+            let program = program.unwrap_or_else(|| programs::enforcer().unwrap());
+            let manner = manners[ends % manners.len()];
+            start(&mut enforced, program, manner);
+            one_layout_is_left(&enforced);
+            eventually(&format!("{what}: only {manner} is left"), CONVERGENCE, || {
+                filters(&enforced, "default/server") == if manner == "clsact" { [1, 1] } else { [0, 0] }
+            });
+            count = traffic.flows_on(count, &enforced);
+        }
+    }
+    let count = traffic.stop();
+    let _ = writeln!(
+        std::io::stderr(),
+        "{ends} ends of the agent ({}, {}): {} datagrams streamed to a silent client, {} echoed, {} blocks by TCP: 0 lost, 0 broken; {} \
+         denied datagrams: 0 passed; longest wait for a block {:?}",
+        enforced.running.lab.shape,
+        manners.join(" and "),
+        count.streamed,
+        count.echoed,
+        count.blocks,
+        count.denied,
+        count.pause,
+    );
+    assert_eq!((count.lost, count.broken, count.passed), (0, 0, 0), "{count:?}");
+}
+
+/// How many filters of ours hang on a pod's interface, on ingress and on egress, of whichever layout.
+fn filters(enforced: &Enforced, pod: &str) -> [usize; 2] {
+    let lab = &enforced.running.lab;
+    let interface = lab.interface_of(&lab.pods[pod]);
+    ["ingress", "egress"].map(|direction| {
+        let words = ["filter", "show", "dev", &interface, direction];
+        // Without a queueing discipline there is nothing to show, and `tc` says so.
+        let shown = lab.nodes[0].namespace.feed("tc", &words, "").unwrap_or_default();
+        shown.matches("handle 0x6e70").count()
+    })
 }
 
 #[test]
