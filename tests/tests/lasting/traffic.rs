@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -53,11 +53,16 @@ metadata: {name: server}
 spec: {podSelector: {matchLabels: {role: server}}, policyTypes: [Ingress, Egress], ingress: [{from: [{podSelector: {matchLabels: {role: client}}}]}]}
 ";
 
+/// One at a time: two of them keep a small machine so busy that the kernel's own threads get no turn for a minute, and programs that wait
+/// for them neither.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Flows that run.
 pub(super) struct Traffic {
     counts: Arc<Counts>,
     end: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// What is counted, over all flows.
@@ -95,8 +100,9 @@ pub(super) struct Count {
 impl Traffic {
     /// Starts it. All that is allowed flows when this returns.
     pub(super) fn start(enforced: &Enforced) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let (counts, end) = (Arc::<Counts>::default(), Arc::<AtomicBool>::default());
-        let mut traffic = Self { counts, end, threads: Vec::new() };
+        let mut traffic = Self { counts, end, threads: Vec::new(), _turn: turn };
         let pods = &enforced.running.lab.pods;
         let [client, server, denied] =
             ["client", "server", "denied"].map(|name| &pods[&format!("default/{name}")]);
