@@ -46,6 +46,8 @@ pub struct Path {
     pub traffic: String,
     /// The Service's address and port to which it is sent, if it is.
     pub service: Option<String>,
+    /// The address that the destination sees, if the node speaks for the source.
+    pub arrives_from: Option<IpAddr>,
     /// The source's side.
     pub egress: Half,
     /// The destination's side.

@@ -1,6 +1,6 @@
 //! Asking evaluator and kernel.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::{PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use netpol_policy::model::{Cluster, Protocol, Traffic};
 use super::Question;
 use super::answer::{Answer, End, Half, KernelSays, Outcome, Path, PolicySays};
 use super::packet::opening;
-use super::resolve::{Route, routes};
+use super::resolve::{Here, Route, routes};
 use crate::kernel::{LoadError, Pins, TracedLink, Tracer};
 use crate::monitor::{View, isolated_by, rule};
 use crate::test_run::{self, Surroundings};
@@ -81,7 +81,7 @@ fn ask(question: &Question, view: &View, tracer: &mut Tracer) -> Result<Answer, 
     let Some(cluster) = view.objects.cluster() else {
         return Err("the agent has not read any objects yet".into());
     };
-    let (routes, mut notes) = routes(&cluster, question)?;
+    let (routes, mut notes) = routes(&cluster, question, &ThisNode { view, tracer })?;
     let evaluator = Evaluator::new(&cluster);
     let mut paths = Vec::new();
     for route in routes {
@@ -128,11 +128,18 @@ fn path(
     let source = Endpoint::at(cluster, route.source);
     let destination = Endpoint::at(cluster, route.destination);
     let verdict = evaluator.verdict(&Flow::new(source, destination, route.arrives));
+    let ingress_decision = if route.arrives_from == route.source {
+        verdict.ingress
+    } else {
+        // The node only speaks for somebody: what it may do itself doesn't count.
+        let speaker = Endpoint::outside(route.arrives_from);
+        evaluator.verdict(&Flow::new(speaker, destination, route.arrives)).ingress
+    };
     let (from, to) = (tracer.link(route.source)?, tracer.link(route.destination)?);
     let kernel = Kernel { tracer, route, view, from, to };
     let (egress, ingress) = kernel.ask()?;
     let egress = Half { policy: policy_says(&verdict.egress), kernel: egress };
-    let ingress = Half { policy: policy_says(&verdict.ingress), kernel: ingress };
+    let ingress = Half { policy: policy_says(&ingress_decision), kernel: ingress };
     let (source, destination) = (end(cluster, route.source), end(cluster, route.destination));
     for (half, end, what) in [(&egress, &source, "egress"), (&ingress, &destination, "ingress")] {
         if half.kernel.is_none()
@@ -156,6 +163,7 @@ fn path(
         traffic: traffic_text(route.arrives),
         service: (route.sent_to != route.destination || route.sent != route.arrives)
             .then(|| format!("{} {}", route.sent_to, traffic_text(route.sent))),
+        arrives_from: (route.arrives_from != route.source).then_some(route.arrives_from),
         egress,
         ingress,
         outcome,
@@ -188,6 +196,31 @@ fn traffic_text(traffic: Traffic) -> String {
     }
 }
 
+/// This node, by what the programs and the kernel's routes know.
+struct ThisNode<'a> {
+    view: &'a View,
+    tracer: &'a Tracer,
+}
+
+impl Here for ThisNode<'_> {
+    fn name(&self) -> &str {
+        &self.view.node
+    }
+
+    fn owns(&self, address: IpAddr) -> bool {
+        self.tracer.is_node(address)
+    }
+
+    fn speaks_from(&self, destination: IpAddr) -> Option<IpAddr> {
+        // Connecting such a socket chooses a source, as masquerading does, and sends nothing.
+        let any: IpAddr =
+            if destination.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((destination, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    }
+}
+
 /// The kernel's programs, asked along the way of a packet.
 struct Kernel<'a> {
     tracer: &'a mut Tracer,
@@ -205,7 +238,7 @@ impl Kernel<'_> {
         if let Some(from) = self.from {
             let surroundings =
                 Surroundings { mark: 0, ingress_ifindex: from.index, ifindex: from.index, linear: None };
-            let sent = self.frame(self.route.sent_to, self.route.sent);
+            let sent = self.frame(self.route.source, self.route.sent_to, self.route.sent);
             let first = self.tracer.run(POD_INGRESS, &sent, surroundings)?;
             mark = first.mark;
             let mut said = self.says(&first, from.index);
@@ -215,7 +248,7 @@ impl Kernel<'_> {
                 let place = self.to.map_or(ANY_LINK, |to| to.index);
                 let surroundings =
                     Surroundings { mark, ingress_ifindex: from.index, ifindex: place, linear: None };
-                let arriving = self.frame(self.route.destination, self.route.arrives);
+                let arriving = self.arriving();
                 let last = self.tracer.run(UPLINK_EGRESS, &arriving, surroundings)?;
                 said = self.says(&last, place);
             }
@@ -232,7 +265,7 @@ impl Kernel<'_> {
             None if from_node => 0,
             None => ANY_LINK,
         };
-        let arriving = self.frame(self.route.destination, self.route.arrives);
+        let arriving = self.arriving();
         let arrive = |mark| Surroundings { mark, ingress_ifindex, ifindex: to.index, linear: None };
         let mut last = self.tracer.run(POD_EGRESS, &arriving, arrive(mark))?;
         // The program begins with the sender's egress; denied there, it says nothing about ingress yet.
@@ -246,9 +279,14 @@ impl Kernel<'_> {
         Ok((egress, Some(ingress)))
     }
 
-    fn frame(&self, destination: IpAddr, traffic: Traffic) -> Vec<u8> {
+    /// The packet after translation.
+    fn arriving(&self) -> Vec<u8> {
+        self.frame(self.route.arrives_from, self.route.destination, self.route.arrives)
+    }
+
+    fn frame(&self, source: IpAddr, destination: IpAddr, traffic: Traffic) -> Vec<u8> {
         let mac = self.from.map_or([2, 0, 0, 0, 0, 2], |from| from.endpoint.mac);
-        opening(self.route.source, destination, traffic, mac).unwrap_or_default()
+        opening(source, destination, traffic, mac).unwrap_or_default()
     }
 
     fn says(&self, outcome: &test_run::Outcome, link: u32) -> KernelSays {

@@ -15,7 +15,10 @@ pub fn text(answer: &Answer, colour: bool) -> String {
     for path in &answer.paths {
         let service =
             path.service.as_ref().map_or_else(String::new, |service| format!(" (sent to {service})"));
-        let _ = writeln!(out, "{} -> {}, {}{service}", path.source, path.destination, path.traffic);
+        let hidden = path
+            .arrives_from
+            .map_or_else(String::new, |address| format!(" (arrives from {address}, the node)"));
+        let _ = writeln!(out, "{} -> {}, {}{service}{hidden}", path.source, path.destination, path.traffic);
         half(&mut out, "egress", &path.source, &path.egress, &paint);
         half(&mut out, "ingress", &path.destination, &path.ingress, &paint);
         let _ = writeln!(out);
