@@ -1,6 +1,6 @@
 //! All policies that are known, by namespace.
 
-use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
 use netpol_policy::model::{Cluster, NetworkPolicy};
@@ -8,18 +8,16 @@ use netpol_policy::source::{Content, PolicySource};
 
 use crate::file::SourceFile;
 use crate::finding::Place;
+use crate::hash::{HashMap, HashSet};
 
 /// The policies of some files and those of a cluster that is known otherwise. They are looked up only when a rule asks.
 pub struct Policies<'f> {
     files: &'f [SourceFile],
     cluster: Option<&'f Cluster>,
     by_namespace: OnceLock<HashMap<Box<str>, Vec<At>>>,
-    /// By namespace, then by name.
-    by_name: OnceLock<HashMap<Box<str>, ByName>>,
+    /// By a hash of namespace and name, which nearly always are of one policy: so no name has to be copied.
+    by_name: OnceLock<HashMap<u64, Vec<At>>>,
 }
-
-/// The policies of a namespace.
-type ByName = HashMap<Box<str>, Vec<At>>;
 
 /// Where a policy is kept.
 #[derive(Clone, Copy)]
@@ -58,19 +56,20 @@ impl<'f> Policies<'f> {
     }
 
     /// The policies of the files that have a namespace and a name, in the order of the files.
-    pub fn named(&self, namespace: &str, name: &str) -> impl Iterator<Item = KnownPolicy<'_>> {
+    pub fn named<'a>(&'a self, namespace: &'a str, name: &'a str) -> impl Iterator<Item = KnownPolicy<'a>> {
         let by_name = self.by_name.get_or_init(|| {
-            let mut all = HashMap::<_, ByName>::new();
+            let mut all = HashMap::<_, Vec<_>>::default();
             for (at, file, source) in self.written() {
-                let Some(name) = &source.metadata.name else { continue };
-                let names = at_key(&mut all, file.namespace_of(source));
-                // Nearly all names are new.
-                names.entry(name.value.clone()).or_default().push(at);
+                if let Some(name) = &source.metadata.name {
+                    let hash = all.hasher().hash_one((file.namespace_of(source), &*name.value));
+                    all.entry(hash).or_default().push(at);
+                }
             }
             all
         });
-        let at = by_name.get(namespace).and_then(|names| names.get(name));
-        at.into_iter().flatten().filter_map(|at| self.get(*at))
+        let hash = by_name.hasher().hash_one((namespace, name));
+        let at = by_name.get(&hash).into_iter().flatten();
+        at.filter_map(|at| self.get(*at)).filter(move |known| known.is_called(namespace, name))
     }
 
     fn get(&self, at: At) -> Option<KnownPolicy<'_>> {
@@ -101,7 +100,7 @@ impl<'f> Policies<'f> {
     }
 
     fn collect(&self) -> HashMap<Box<str>, Vec<At>> {
-        let mut all = HashMap::<_, Vec<_>>::new();
+        let mut all = HashMap::<_, Vec<_>>::default();
         for (at, file, source) in self.written() {
             at_key(&mut all, file.namespace_of(source)).push(at);
         }
@@ -136,6 +135,13 @@ impl<'f> KnownPolicy<'f> {
             Self::Written { source, .. } => source.model.as_deref(),
             Self::Running(policy) => Some(policy),
         }
+    }
+
+    /// Whether it is one of a file with these names.
+    fn is_called(&self, namespace: &str, name: &str) -> bool {
+        let Self::Written { file, source, .. } = *self else { return false };
+        let own = source.metadata.name.as_ref().map(|name| &*name.value);
+        own == Some(name) && file.namespace_of(source) == namespace
     }
 
     /// Whether it is this very policy, and not just another of the same name.

@@ -509,3 +509,18 @@ fn the_rest_is_repaired_when_something_cannot_be_written() {
     assert!(run.out.starts_with("a.yaml:") && run.out.lines().count() == 1, "{}", run.out);
     assert!(run.err.contains("read-only") && run.err.contains("repaired 1 finding in 1 file"), "{}", run.err);
 }
+
+/// The bindings have no name for the option that `main` sets, so its number could come to mean another.
+#[test]
+fn memory_is_kept_until_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..100 {
+        let policy = CLEAN.replace("deny", &format!("deny-{number}"));
+        fs::write(folder.path().join(format!("{number}.yaml")), policy).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netpol-lint"));
+    command.arg("check").arg(folder.path()).env("MIMALLOC_SHOW_STATS", "1");
+    let text = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    let line = text.lines().find(|line| line.contains("purges")).expect("a line of purges");
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["purges", ":", "0"]);
+}

@@ -11,7 +11,7 @@ use crate::finding::Edit;
 /// item.
 pub(crate) fn remove_expression(
     file: &SourceFile,
-    field: &Field<SelectorSource>,
+    field: &Field<Box<SelectorSource>>,
     index: usize,
 ) -> Option<Vec<Edit>> {
     let selector = &field.value;
@@ -40,7 +40,7 @@ pub(crate) fn remove_expression(
 /// Makes a label of an item of `matchExpressions` that asks for one value.
 pub(crate) fn expression_to_label(
     file: &SourceFile,
-    field: &Field<SelectorSource>,
+    field: &Field<Box<SelectorSource>>,
     index: usize,
 ) -> Option<Vec<Edit>> {
     let text = &*file.text;
@@ -87,7 +87,7 @@ pub(crate) fn expression_to_label(
 }
 
 /// Whether a selector is in braces, perhaps over several lines.
-fn is_flow(file: &SourceFile, field: &Field<SelectorSource>) -> bool {
+fn is_flow(file: &SourceFile, field: &Field<Box<SelectorSource>>) -> bool {
     file.slice(field.span).starts_with('{')
 }
 

@@ -126,7 +126,7 @@ fn http() -> Ports {
 }
 
 /// Adds the exception to a block.
-fn with_exception(cx: &Context<'_>, block: &Field<IpBlockSource>) -> Option<Vec<Edit>> {
+fn with_exception(cx: &Context<'_>, block: &Field<Box<IpBlockSource>>) -> Option<Vec<Edit>> {
     match &block.value.except {
         Slot::Absent => {
             let cidr = block.value.cidr.as_ref()?.span;
@@ -141,7 +141,7 @@ fn with_exception(cx: &Context<'_>, block: &Field<IpBlockSource>) -> Option<Vec<
 }
 
 /// The exception as the only one of a list.
-fn list(text: &str, block: &Field<IpBlockSource>) -> String {
+fn list(text: &str, block: &Field<Box<IpBlockSource>>) -> String {
     let quote = if is_json(text, block.span) { "\"" } else { "" };
     format!("[{quote}{EXCEPT}{quote}]")
 }

@@ -8,7 +8,7 @@ use crate::context::{Context, PeerAt, RuleAt};
 use crate::finding::Finding;
 
 /// The labels of a selector that asks for labels only, else the whole selector.
-pub(super) fn of_selector(field: &Field<SelectorSource>) -> Span {
+pub(super) fn of_selector(field: &Field<Box<SelectorSource>>) -> Span {
     match (&field.value.match_labels, &field.value.match_expressions) {
         (Slot::Present(labels), Slot::Absent) if !labels.value.is_empty() => labels.span,
         _ => field.key.to(field.span),

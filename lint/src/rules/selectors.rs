@@ -13,7 +13,7 @@ pub(super) struct SelectorAt<'a> {
     /// What it is about.
     pub(super) of: Labelled,
     /// The field that it is the value of.
-    pub(super) field: &'a Field<SelectorSource>,
+    pub(super) field: &'a Field<Box<SelectorSource>>,
     /// The peer that it belongs to; `None` for that of the policy.
     pub(super) peer: Option<PeerAt<'a>>,
 }

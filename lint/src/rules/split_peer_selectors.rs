@@ -260,6 +260,6 @@ fn only_pods(peer: &PeerSource) -> Option<&LabelSelector> {
     if peer.namespace_selector.is_absent() { selector(&peer.pod_selector) } else { None }
 }
 
-fn selector(slot: &Slot<netpol_policy::source::SelectorSource>) -> Option<&LabelSelector> {
+fn selector(slot: &Slot<Box<netpol_policy::source::SelectorSource>>) -> Option<&LabelSelector> {
     slot.value()?.model.as_ref()
 }

@@ -83,7 +83,7 @@ fn emptied_rule<'a>(cx: &Context<'a>, key: Span) -> Option<RuleAt<'a>> {
 
 /// What the selector that the field with this key belongs to means when it is left empty.
 fn emptied_selector(cx: &Context<'_>, key: Span) -> Option<&'static str> {
-    let emptied = |slot: &Slot<SelectorSource>| {
+    let emptied = |slot: &Slot<Box<SelectorSource>>| {
         slot.value().is_some_and(|selector| {
             selector.stray.iter().any(|field| field.key.span == key)
                 && selector.match_labels.is_absent()

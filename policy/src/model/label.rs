@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use compact_str::CompactString;
 use thiserror::Error;
 
 /// The label that every namespace carries, whether or not its manifest shows it.
@@ -14,11 +15,11 @@ pub type Labels = BTreeMap<LabelKey, LabelValue>;
 
 /// A qualified name: an optional DNS prefix of at most 253 bytes and `/`, then at most 63 bytes of name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LabelKey(Box<str>);
+pub struct LabelKey(CompactString);
 
 /// At most 63 bytes of `[A-Za-z0-9._-]`, beginning and ending with a letter or digit; may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct LabelValue(Box<str>);
+pub struct LabelValue(CompactString);
 
 /// Why a text is no label key or value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -114,7 +114,7 @@ pub struct StrayField {
 #[derive(Debug, Clone, Default)]
 pub struct SpecSource {
     /// `podSelector`.
-    pub pod_selector: Slot<SelectorSource>,
+    pub pod_selector: Slot<Box<SelectorSource>>,
     /// `ingress`.
     pub ingress: Slot<List<RuleSource>>,
     /// `egress`.
@@ -144,11 +144,11 @@ pub struct RuleSource {
 #[derive(Debug, Clone, Default)]
 pub struct PeerSource {
     /// `podSelector`.
-    pub pod_selector: Slot<SelectorSource>,
+    pub pod_selector: Slot<Box<SelectorSource>>,
     /// `namespaceSelector`.
-    pub namespace_selector: Slot<SelectorSource>,
+    pub namespace_selector: Slot<Box<SelectorSource>>,
     /// `ipBlock`.
-    pub ip_block: Slot<IpBlockSource>,
+    pub ip_block: Slot<Box<IpBlockSource>>,
     /// Fields that a peer doesn't have.
     pub stray: Vec<StrayField>,
 }

@@ -69,7 +69,7 @@ pub(super) fn peer_model(source: &PeerSource) -> Option<Peer> {
     Some(Peer::Pods { namespaces, pods })
 }
 
-fn ip_block(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<IpBlockSource> {
+fn ip_block(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<Box<IpBlockSource>> {
     let fields = context.fields(node, path, BLOCK_FIELDS)?;
     context.stray(&fields.stray, path, "an ipBlock", &BLOCK_FIELDS);
     let outer = std::mem::take(&mut context.rejected);
@@ -121,7 +121,7 @@ fn ip_block(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<Ip
         _ => None,
     };
     context.rejected |= outer;
-    Some(IpBlockSource { cidr, except, model })
+    Some(Box::new(IpBlockSource { cidr, except, model }))
 }
 
 fn checked_cidr(context: &mut Context, text: &str, span: Span, path: &Path<'_>) -> Option<IpNet> {

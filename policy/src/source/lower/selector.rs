@@ -16,7 +16,11 @@ const EXPRESSION_FIELDS: [&str; 3] = ["key", "operator", "values"];
 const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 
 /// A selector that is there: `{}` selects everything.
-pub(super) fn selector(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<SelectorSource> {
+pub(super) fn selector(
+    context: &mut Context,
+    node: Node<'_>,
+    path: &Path<'_>,
+) -> Option<Box<SelectorSource>> {
     let fields = context.fields(node, path, FIELDS)?;
     let [labels, expressions] = fields.known;
     let stray = context.stray(&fields.stray, path, "a selector", &FIELDS);
@@ -40,7 +44,7 @@ pub(super) fn selector(context: &mut Context, node: Node<'_>, path: &Path<'_>) -
     });
     let model = (!context.rejected).then(|| LabelSelector::new(requirements));
     context.rejected |= outer;
-    Some(SelectorSource { match_labels, match_expressions, stray, model })
+    Some(Box::new(SelectorSource { match_labels, match_expressions, stray, model }))
 }
 
 fn expression(
