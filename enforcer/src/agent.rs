@@ -65,6 +65,8 @@ pub struct Options {
     pub pod_ranges: Vec<IpNet>,
     /// Settings of the programs.
     pub settings: Settings,
+    /// How many entries the table of addresses' classes has room for, in both banks together.
+    pub max_identities: u32,
     /// Policies are not enforced on this node, only tried out.
     pub audit: bool,
     /// Where the report is written.
@@ -156,6 +158,8 @@ impl Agent {
         };
         let pod_addresses = PodAddresses { ranges: options.pod_ranges.clone(), ..PodAddresses::default() };
         let attachments = Attachments::open(&options.state_dir, options.network_namespace);
+        // Both banks share the table, and blocks and pods of which something is asked need room, too.
+        let compiler = Compiler::with_room(options.max_identities as usize / 4);
         Self {
             options,
             attachments,
@@ -170,7 +174,7 @@ impl Agent {
             vitals,
             changed_at: None,
             objects: Objects::default(),
-            compiler: Compiler::default(),
+            compiler,
             compiled_for: None,
             pod_addresses,
             bound: BTreeMap::new(),

@@ -51,10 +51,22 @@ impl<T> PrefixMap<T> {
     /// The value of the smallest block that holds all of `net`, itself included.
     #[must_use]
     pub fn longest_match(&self, net: IpNet) -> Option<&T> {
+        self.longest_entry(net).map(|(_, value)| value)
+    }
+
+    /// The value of the smallest block around `net`, itself aside.
+    #[must_use]
+    pub fn surrounding(&self, net: IpNet) -> Option<&T> {
+        self.longest_match(net.supernet()?)
+    }
+
+    /// The smallest block that holds all of `net`, itself included, with its value.
+    #[must_use]
+    pub fn longest_entry(&self, net: IpNet) -> Option<(IpNet, &T)> {
         let lengths = if net.addr().is_ipv4() { &self.v4 } else { &self.v6 };
         lengths.range(..=net.prefix_len()).rev().find_map(|(length, _)| {
             let wider = IpNet::new(net.addr(), *length).ok()?.trunc();
-            self.entries.get(&wider)
+            Some((wider, self.entries.get(&wider)?))
         })
     }
 
@@ -122,6 +134,9 @@ mod tests {
         assert_eq!(map.longest_match(net("10.0.0.0/7")), None);
         assert_eq!(map.longest_match(net("11.0.0.1/32")), None);
         assert_eq!(map.longest_match(net("fd00::1/128")), Some(&0));
+        assert_eq!(map.surrounding(net("10.1.0.0/16")), Some(&8));
+        assert_eq!((map.surrounding(net("10.0.0.0/8")), map.surrounding(net("::/0"))), (None, None));
+        assert_eq!(map.longest_entry(net("10.1.2.3/32")), Some((net("10.1.0.0/16"), &16)));
         map.remove(net("10.1.0.0/16"));
         assert_eq!(map.longest_match(net("10.1.2.3/32")), Some(&8));
     }

@@ -152,6 +152,7 @@ pub(super) fn run(run: Run) -> Result<()> {
         network_namespace,
         pod_ranges: run.pod_cidr,
         settings,
+        max_identities: run.sizes.identities,
         audit: run.audit,
         state_dir: state_dir.clone(),
         standing,

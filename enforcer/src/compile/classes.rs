@@ -103,7 +103,7 @@ pub(super) fn named(
 }
 
 /// The clauses that some sets ask.
-pub(super) fn clauses_of<'s>(sets: impl IntoIterator<Item = &'s Arc<PolicySet>>) -> BTreeSet<ClauseId> {
+pub(crate) fn clauses_of<'s>(sets: impl IntoIterator<Item = &'s Arc<PolicySet>>) -> BTreeSet<ClauseId> {
     let rules = sets.into_iter().flat_map(|set| &set.rules);
     rules
         .filter_map(|rule| match &rule.peers {
@@ -116,7 +116,7 @@ pub(super) fn clauses_of<'s>(sets: impl IntoIterator<Item = &'s Arc<PolicySet>>)
 }
 
 /// The names of ports that some sets ask.
-pub(super) fn names_of<'s>(
+pub(crate) fn names_of<'s>(
     sets: impl IntoIterator<Item = &'s Arc<PolicySet>>,
 ) -> BTreeSet<(Protocol, PortName)> {
     let rules = sets.into_iter().flat_map(|set| &set.rules);

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use netpol_policy::model::{Direction, Pod, PortName, Protocol, WorkloadName};
 
+use super::class_map::ClassId;
 use super::classes::{Signature, blocks, clauses_of, named, names_of};
 use super::clause::{Clause, ClauseId, Clauses};
-use super::kinds::{Answer, KindId, Kinds};
+use super::kinds::{CellId, KindId, Kinds};
+use super::partition::Partition;
 use super::set::PolicySet;
 use super::{Desired, Endpoint, LocalNode, services, set};
 use crate::prefix_map::PrefixMap;
@@ -24,10 +26,15 @@ pub struct Compiler {
     /// What each pod says are its addresses.
     claims: HashMap<WorkloadName, Claim>,
     /// Who says so of each address.
-    claimants: HashMap<IpAddr, Vec<WorkloadName>>,
+    claimants: HashMap<IpAddr, Vec<Arc<WorkloadName>>>,
     /// Whose each address is.
-    owners: BTreeMap<IpAddr, WorkloadName>,
+    owners: BTreeMap<IpAddr, Arc<WorkloadName>>,
     kinds: Kinds,
+    partition: Partition,
+    /// The classes of blocks, which no pod is of: these change with the blocks only.
+    block_classes: HashMap<Arc<Signature>, ClassId>,
+    /// Up to how many addresses of pods have an entry each. Beyond, those have none of which nothing is asked.
+    room: Option<usize>,
     /// Pods that no object gives a node.
     nodeless: BTreeSet<WorkloadName>,
     /// What the objects say of the addresses of pods that are not known to be on another node.
@@ -54,7 +61,25 @@ struct Asked {
     blocks: PrefixMap<Arc<Signature>>,
 }
 
+/// What may be of another class than before.
+#[derive(Debug, Default)]
+struct News {
+    /// Addresses that other pods have than before, or pods of another kind, in order, and what was asked of them.
+    touched: Vec<(IpAddr, Option<Arc<Signature>>)>,
+    /// Cells of which something else may be asked.
+    cells: BTreeSet<CellId>,
+    /// Other addresses that may be of another class.
+    addresses: Vec<IpAddr>,
+}
+
 impl Compiler {
+    /// One that knows of nothing yet. Up to so many addresses of pods each have an entry, whether or not anything is asked
+    /// of them: they are in one class until somebody asks, and whoever asks it of all of them has no entry to write.
+    #[must_use]
+    pub fn with_room(addresses: usize) -> Self {
+        Self { room: Some(addresses), ..Self::default() }
+    }
+
     /// What the node must enforce.
     #[must_use]
     pub fn desired(&self) -> &Desired {
@@ -76,18 +101,19 @@ impl Compiler {
     pub fn update(&mut self, world: &World, touched: &Touched, node: &LocalNode) -> bool {
         let pods = self.touched_pods(world, touched, node);
         self.node = node.clone();
-        let (affected, mut addresses) = self.follow_claims(world, &pods);
+        let mut news = News::default();
+        let affected = self.follow_claims(world, &pods, &mut news);
         let mut changed = self.follow_endpoints(world, touched, &affected);
         let asked_before = changed.then(|| self.follow_asked());
         if let Some(before) = asked_before.flatten() {
-            changed |= self.ask_anew(world, &before, &mut addresses);
+            changed |= self.ask_anew(world, &before, &mut news);
         }
         for namespace in &touched.namespaces {
             if self.of_namespace.contains_key(namespace) {
-                self.follow_namespace(world, namespace, &mut addresses);
+                self.follow_namespace(world, namespace, &mut news);
             }
         }
-        changed |= self.follow_classes(world, addresses);
+        changed |= self.follow_classes(world, news);
         if touched.services {
             let services = services::services(world.services());
             if *self.desired.services != services {
@@ -103,7 +129,11 @@ impl Compiler {
         let mut pods = touched.pods.clone();
         // A namespace may be one that its pods waited for.
         for namespace in &touched.namespaces {
-            pods.extend(world.pods_of(namespace).map(|pod| pod.name.clone()));
+            for pod in world.pods_of(namespace).map(|pod| &pod.name) {
+                if !pods.contains(pod) {
+                    pods.insert(pod.clone());
+                }
+            }
             pods.extend(self.claims.keys().filter(|pod| pod.namespace == *namespace).cloned());
         }
         let attached = node.attached.iter().chain(&self.node.attached).map(|(pod, _)| pod);
@@ -114,14 +144,15 @@ impl Compiler {
         pods
     }
 
-    /// Finds out whose each address is now. Returns the pods that have others than before, or are other pods, and the
-    /// addresses of both.
+    /// Finds out whose each address is now. Returns the pods that may be endpoints and have others than before, or are
+    /// other pods.
     fn follow_claims(
         &mut self,
         world: &World,
         pods: &BTreeSet<WorkloadName>,
-    ) -> (BTreeSet<WorkloadName>, Vec<IpAddr>) {
-        let mut addresses = BTreeSet::new();
+        news: &mut News,
+    ) -> BTreeSet<WorkloadName> {
+        let mut addresses = Vec::new();
         for name in pods {
             let pod = world.pod(name).filter(|pod| pod.is_subject());
             let now = pod.map(|pod| self.claim(pod));
@@ -136,9 +167,9 @@ impl Compiler {
             }
             let before = self.claims.get(name);
             for address in before.iter().flat_map(|claim| &claim.addresses) {
-                addresses.insert(*address);
+                addresses.push(*address);
                 if let Some(claimants) = self.claimants.get_mut(address) {
-                    claimants.retain(|claimant| claimant != name);
+                    claimants.retain(|claimant| **claimant != *name);
                     if claimants.is_empty() {
                         self.claimants.remove(address);
                     }
@@ -146,27 +177,48 @@ impl Compiler {
             }
             match now {
                 Some(claim) => {
+                    let shared = Arc::new(name.clone());
                     for address in &claim.addresses {
-                        addresses.insert(*address);
-                        self.claimants.entry(*address).or_default().push(name.clone());
+                        addresses.push(*address);
+                        self.claimants.entry(*address).or_default().push(Arc::clone(&shared));
                     }
                     self.claims.insert(name.clone(), claim);
                 }
                 None => _ = self.claims.remove(name),
             }
         }
-        let mut affected = pods.clone();
-        for address in &addresses {
-            let now = self.owner(*address).cloned();
-            self.kinds.place(*address, now.as_ref().and_then(|owner| world.pod(owner)));
+        addresses.sort_unstable();
+        addresses.dedup();
+        // Most pods are on other nodes: those are never endpoints.
+        let mut affected: BTreeSet<WorkloadName> =
+            pods.iter().filter(|pod| self.may_be_endpoint(pod)).cloned().collect();
+        for address in addresses {
+            news.touched.push((address, self.asked_of(address)));
+            let now = self.owner(address).cloned();
+            let pod = now.as_ref().and_then(|owner| world.pod(owner));
+            self.kinds.place(address, pod, around(&self.asked.blocks, address));
             let before = match &now {
-                Some(owner) => self.owners.insert(*address, owner.clone()),
-                None => self.owners.remove(address),
+                Some(owner) => self.owners.insert(address, Arc::clone(owner)),
+                None => self.owners.remove(&address),
             };
-            affected.extend(before);
-            affected.extend(now);
+            if before != now {
+                let both = before.iter().chain(&now).filter(|pod| self.may_be_endpoint(pod));
+                affected.extend(both.map(|pod| WorkloadName::clone(pod)));
+            }
         }
-        (affected, addresses.into_iter().collect())
+        affected
+    }
+
+    fn may_be_endpoint(&self, pod: &WorkloadName) -> bool {
+        self.nearby.contains_key(pod)
+            || self.desired.endpoints.contains_key(pod)
+            || self.node.attached.contains_key(pod)
+    }
+
+    /// What is asked of an address; nothing where nothing is.
+    fn asked_of(&self, address: IpAddr) -> Option<Arc<Signature>> {
+        let asked = self.desired.classes.longest_match(address.into());
+        asked.filter(|asked| ***asked != Signature::default()).cloned()
     }
 
     fn claim(&self, pod: &Pod) -> Claim {
@@ -179,9 +231,12 @@ impl Compiler {
     }
 
     /// The same choice as from scratch.
-    fn owner(&self, address: IpAddr) -> Option<&WorkloadName> {
-        let claims =
-            self.claimants.get(&address)?.iter().filter_map(|name| Some((name, self.claims.get(name)?)));
+    fn owner(&self, address: IpAddr) -> Option<&Arc<WorkloadName>> {
+        let claimants = self.claimants.get(&address)?;
+        if let [only] = &**claimants {
+            return Some(only);
+        }
+        let claims = claimants.iter().filter_map(|name| Some((name, self.claims.get(&**name)?)));
         let best = claims.max_by(|(a_name, a), (b_name, b)| {
             (a.attached, &a.created).cmp(&(b.attached, &b.created)).then_with(|| b_name.cmp(a_name))
         });
@@ -224,7 +279,7 @@ impl Compiler {
             None => pod.addresses.iter().any(|address| self.node.pod_addresses.contains(address)),
         };
         let claimed = self.claims.get(name).filter(|_| here)?;
-        let own = |address: &&IpAddr| self.owners.get(*address) == Some(name);
+        let own = |address: &&IpAddr| self.owners.get(*address).is_some_and(|owner| **owner == *name);
         let addresses: BTreeSet<IpAddr> = claimed.addresses.iter().filter(own).copied().collect();
         if addresses.is_empty() {
             return None;
@@ -256,13 +311,12 @@ impl Compiler {
         Some(std::mem::replace(&mut self.asked, Asked { clauses, names, blocks }))
     }
 
-    /// Finds the addresses that may be of another class now that something else is asked. Returns whether the class of a
-    /// block is another one.
-    fn ask_anew(&mut self, world: &World, before: &Asked, addresses: &mut Vec<IpAddr>) -> bool {
+    /// Finds what may be of another class now that something else is asked. Returns whether something else is asked of a
+    /// block.
+    fn ask_anew(&mut self, world: &World, before: &Asked, news: &mut News) -> bool {
         let other_blocks = before.blocks != self.asked.blocks;
         if other_blocks {
-            self.replace_blocks(before);
-            addresses.extend(self.owners.keys());
+            self.replace_blocks(before, news);
         }
         let other_names = before.names != self.asked.names;
         let added: Vec<ClauseId> = self.asked.clauses.difference(&before.clauses).copied().collect();
@@ -284,23 +338,50 @@ impl Compiler {
             }
         }
         for namespace in other {
-            self.ask_namespace(world, &namespace, addresses);
+            self.ask_namespace(world, &namespace, news);
         }
         other_blocks
     }
 
     /// Puts the entries of blocks in the place of those before. Those of pods come after.
-    fn replace_blocks(&mut self, before: &Asked) {
+    fn replace_blocks(&mut self, before: &Asked, news: &mut News) {
         let classes = Arc::make_mut(&mut self.desired.classes);
-        for net in before.blocks.nets() {
+        let (former, now) = (&before.blocks, &self.asked.blocks);
+        for net in former.nets().filter(|net| now.exact(*net).is_none()) {
             classes.remove(net);
         }
-        for (net, signature) in self.asked.blocks.iter() {
-            classes.insert(*net, Arc::clone(signature));
+        let used: HashSet<&Arc<Signature>> = now.iter().map(|(_, signature)| signature).collect();
+        for (net, signature) in now.iter() {
+            let class = self.block_classes.entry(Arc::clone(signature));
+            let class = *class.or_insert_with(|| classes.add_class(Arc::clone(signature)));
+            if classes.class(*net) != Some(class) {
+                classes.insert(*net, class);
+            }
+        }
+        self.block_classes.retain(|signature, class| {
+            let used = used.contains(signature);
+            if !used {
+                classes.remove_class(*class);
+            }
+            used
+        });
+        let whole = former.nets().chain(now.nets()).filter(|net| net.prefix_len() == net.max_prefix_len());
+        news.addresses.extend(whole.map(|net| net.addr()));
+        news.cells.extend(self.kinds.cells_in_blocks());
+        for address in self.owners.keys() {
+            let before = self.kinds.at(*address);
+            if self.kinds.surround(*address, around(now, *address)) {
+                news.addresses.push(*address);
+                news.cells.extend(self.kinds.at(*address));
+                // The last one of a cell takes it along.
+                if let Some(before) = before.filter(|before| !self.kinds.has(*before)) {
+                    news.cells.remove(&before);
+                }
+            }
         }
     }
 
-    fn follow_namespace(&mut self, world: &World, namespace: &str, addresses: &mut Vec<IpAddr>) {
+    fn follow_namespace(&mut self, world: &World, namespace: &str, news: &mut News) {
         if world.pods_of(namespace).next().is_none() {
             self.of_namespace.remove(namespace);
             return;
@@ -308,7 +389,7 @@ impl Compiler {
         let now = self.clauses_in(world, namespace);
         if self.of_namespace.get(namespace) != Some(&now) {
             self.of_namespace.insert(namespace.into(), now);
-            self.ask_namespace(world, namespace, addresses);
+            self.ask_namespace(world, namespace, news);
         }
     }
 
@@ -318,62 +399,111 @@ impl Compiler {
         self.asked.clauses.iter().filter(can_match).copied().collect()
     }
 
-    /// Finds the addresses of a namespace's pods of which something else is to be said.
-    fn ask_namespace(&mut self, world: &World, namespace: &str, addresses: &mut Vec<IpAddr>) {
+    /// Finds the pods of a namespace of which something else is to be said.
+    fn ask_namespace(&mut self, world: &World, namespace: &str, news: &mut News) {
         for kind in self.kinds.of_namespace(namespace).collect::<Vec<_>>() {
             let answer = self.ask(world, kind);
             if self.kinds.set_answer(kind, answer) {
-                addresses.extend(self.kinds.addresses(kind));
+                news.cells.extend(self.kinds.cells_of(kind));
             }
         }
     }
 
-    /// Gives addresses the classes that they are of now. Returns whether any is of another one.
-    fn follow_classes(&mut self, world: &World, mut addresses: Vec<IpAddr>) -> bool {
-        // In order, so that what is next to each other is looked up one after the other: many are far quicker so.
-        addresses.sort_unstable();
-        addresses.dedup();
-        let mut changed = false;
-        let no_blocks = self.asked.blocks.is_empty();
-        for address in addresses {
-            let net = IpNet::from(address);
-            let wanted = match self.kinds.at(address) {
-                None => self.asked.blocks.exact(net).cloned(),
-                Some(kind) => {
-                    if self.kinds.answer(kind).is_none() {
-                        let answer = self.ask(world, kind);
-                        self.kinds.set_answer(kind, answer);
-                    }
-                    let around =
-                        (!no_blocks).then(|| self.asked.blocks.longest_match(net).cloned()).flatten();
-                    let answer = self.kinds.answer(kind).expect("asked a moment ago");
-                    match around {
-                        None => answer.outside.clone(),
-                        Some(around) => {
-                            let signature = answer.signature.clone();
-                            self.class(net, &around, &signature)
-                        }
-                    }
-                }
-            };
-            if self.desired.classes.exact(net) == wanted.as_ref() {
+    /// Gives addresses the classes that they are of now. Returns whether something else is asked of any.
+    fn follow_classes(&mut self, world: &World, news: News) -> bool {
+        let News { touched, mut cells, mut addresses } = news;
+        cells.extend(touched.iter().filter_map(|(address, _)| self.kinds.at(*address)));
+        self.partition.leave(self.kinds.take_gone());
+        let is_touched = |address: &IpAddr| touched.binary_search_by(|(one, _)| one.cmp(address)).is_ok();
+        let (mut changed, mut affected, mut homeless) = (false, BTreeSet::new(), Vec::new());
+        for id in cells {
+            let signature = self.signature(world, id);
+            let cell = self.kinds.cell_mut(id);
+            if cell.signature.as_ref() == Some(&signature) {
                 continue;
             }
-            changed = true;
-            let classes = Arc::make_mut(&mut self.desired.classes);
-            match wanted {
-                Some(signature) => classes.insert(net, signature),
-                None => classes.remove(net),
+            // Those that were touched are compared at the end.
+            let known = cell.signature.replace(signature).is_some();
+            changed |= known && cell.addresses.iter().any(|address| !is_touched(address));
+            match cell.class {
+                Some(class) => _ = affected.insert(class),
+                None => homeless.push(id),
+            }
+            if cell.sparse {
+                addresses.extend(&cell.addresses);
             }
         }
-        if changed && self.signatures.len() > 2 * self.desired.classes.len() {
+        if !affected.is_empty() || !homeless.is_empty() {
+            let classes = Arc::make_mut(&mut self.desired.classes);
+            homeless.extend(self.partition.split(affected, &mut self.kinds, classes));
+            homeless.extend(self.partition.tidy(&mut self.kinds, classes));
+            for cell in homeless {
+                self.partition.join(cell, &mut self.kinds, classes);
+                addresses.extend(&self.kinds.cell(cell).addresses);
+            }
+        }
+        addresses.extend(touched.iter().map(|(address, _)| *address));
+        self.write_classes(addresses);
+        changed = changed || touched.iter().any(|(address, before)| self.asked_of(*address) != *before);
+        self.partition.drop_empty(Arc::make_mut(&mut self.desired.classes));
+        if self.signatures.len() > 2 * self.desired.classes.count() + FEW_SIGNATURES {
             self.signatures.retain(|signature| Arc::strong_count(signature) > 1);
         }
         changed
     }
 
+    /// Writes down of which classes these addresses are.
+    fn write_classes(&mut self, mut addresses: Vec<IpAddr>) {
+        // In order, so that what is next to each other is looked up one after the other: many are far quicker so.
+        addresses.sort_unstable();
+        addresses.dedup();
+        let roomy = self.room.is_none_or(|room| self.owners.len() <= room);
+        for address in addresses {
+            let net = IpNet::from(address);
+            let of_block = self.asked.blocks.exact(net).map(|signature| self.block_classes[signature]);
+            let wanted = match self.kinds.at(address) {
+                None => of_block,
+                Some(id) if roomy => self.kinds.cell(id).class,
+                Some(id) => {
+                    let cell = self.kinds.cell_mut(id);
+                    let around = cell.around.and_then(|net| self.asked.blocks.exact(net));
+                    if cell.signature.as_deref() == Some(around.map_or(&Signature::default(), |asked| asked)) {
+                        cell.sparse = true;
+                        of_block
+                    } else {
+                        cell.class
+                    }
+                }
+            };
+            if self.desired.classes.class(net) == wanted {
+                continue;
+            }
+            let classes = Arc::make_mut(&mut self.desired.classes);
+            match wanted {
+                Some(class) => classes.insert(net, class),
+                None => classes.remove(net),
+            }
+        }
+    }
+
+    /// What is asked of the addresses of a cell.
+    fn signature(&mut self, world: &World, cell: CellId) -> Arc<Signature> {
+        let (kind, around) = (self.kinds.cell(cell).kind, self.kinds.cell(cell).around);
+        let answer = match self.kinds.answer(kind) {
+            Some(answer) => Arc::clone(answer),
+            None => {
+                let answer = self.ask(world, kind);
+                self.kinds.set_answer(kind, Arc::clone(&answer));
+                answer
+            }
+        };
+        let Some(around) = around.and_then(|net| self.asked.blocks.exact(net)) else { return answer };
+        let clauses = answer.clauses.union(&around.clauses).copied().collect();
+        self.shared(Signature { clauses, named: answer.named.clone() })
+    }
+
     /// What is asked of pods of a kind, their addresses aside.
-    fn ask(&mut self, world: &World, kind: KindId) -> Answer {
+    fn ask(&mut self, world: &World, kind: KindId) -> Arc<Signature> {
         let kind = Arc::clone(self.kinds.kind(kind));
         if !self.of_namespace.contains_key(&kind.namespace) {
             let clauses = self.clauses_in(world, &kind.namespace);
@@ -385,27 +515,24 @@ impl Compiler {
             clauses: clauses.iter().filter(matches).copied().collect(),
             named: named(&kind.ports, &self.asked.names),
         };
-        let outside = (signature != Signature::default()).then(|| self.shared(&signature));
-        Answer { signature, outside }
-    }
-
-    /// The entry that an address inside a block needs, given what is asked of the pod there.
-    fn class(&mut self, net: IpNet, around: &Arc<Signature>, of_pod: &Signature) -> Option<Arc<Signature>> {
-        let clauses = of_pod.clauses.union(&around.clauses).copied().collect();
-        let signature = Signature { clauses, named: of_pod.named.clone() };
-        if **around == signature {
-            return self.asked.blocks.exact(net).cloned();
-        }
-        Some(self.shared(&signature))
+        self.shared(signature)
     }
 
     /// One for all that are the same.
-    fn shared(&mut self, signature: &Signature) -> Arc<Signature> {
-        if let Some(shared) = self.signatures.get(signature) {
+    fn shared(&mut self, signature: Signature) -> Arc<Signature> {
+        if let Some(shared) = self.signatures.get(&signature) {
             return Arc::clone(shared);
         }
-        let shared = Arc::new(signature.clone());
+        let shared = Arc::new(signature);
         self.signatures.insert(Arc::clone(&shared));
         shared
     }
+}
+
+/// So many signatures may be kept that nothing has.
+const FEW_SIGNATURES: usize = 64;
+
+/// The smallest of these blocks that an address is in.
+fn around(blocks: &PrefixMap<Arc<Signature>>, address: IpAddr) -> Option<IpNet> {
+    blocks.longest_entry(address.into()).map(|(net, _)| net)
 }

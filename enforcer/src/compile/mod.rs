@@ -11,6 +11,7 @@ mod clause;
 mod entries;
 mod incremental;
 mod kinds;
+mod partition;
 mod services;
 mod set;
 #[cfg(test)]
@@ -22,8 +23,9 @@ use std::sync::Arc;
 
 use netpol_policy::model::{Cluster, Direction, ObjectName, Pod, WorkloadName};
 
-pub use class_map::{ClassMap, Moment};
+pub use class_map::{ClassId, ClassMap, Moment};
 pub use classes::Signature;
+pub(crate) use classes::{clauses_of, names_of};
 pub use clause::{Clause, ClauseId, Clauses};
 pub use entries::{Entry, Identity, Numbered, TrafficPrefix, entries};
 pub use incremental::Compiler;

@@ -60,20 +60,20 @@ proptest! {
 
 /// A change of a world: one object, or everything.
 #[derive(Clone, Debug)]
-struct Step {
+pub(crate) struct Step {
     cluster: usize,
     kind: u8,
     object: usize,
     how: u8,
-    node: usize,
+    pub(crate) node: usize,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     (0..3_usize, 0..6_u8, 0..20_usize, 0..8_u8, 0..3_usize)
         .prop_map(|(cluster, kind, object, how, node)| Step { cluster, kind, object, how, node })
 }
 
-fn take(world: &mut World, step: &Step, clusters: &[Cluster]) {
+pub(crate) fn take(world: &mut World, step: &Step, clusters: &[Cluster]) {
     let cluster = &clusters[step.cluster % clusters.len()];
     if step.how == 0 {
         world.become_cluster(cluster.clone());
@@ -103,7 +103,7 @@ fn take(world: &mut World, step: &Step, clusters: &[Cluster]) {
 }
 
 /// Three states of one node: nothing known of its links, addresses behind them, and what a network plugin said.
-fn nodes(clusters: &[Cluster]) -> [LocalNode; 3] {
+pub(crate) fn nodes(clusters: &[Cluster]) -> [LocalNode; 3] {
     let node = LocalNode { name: "here".into(), ..LocalNode::default() };
     let pods = || clusters.iter().flat_map(|cluster| &cluster.pods);
     let addresses = pods().step_by(3).flat_map(|pod| pod.addresses.clone()).collect();
@@ -124,9 +124,10 @@ proptest! {
         clusters in prop::collection::vec(cluster(), 1..4),
         steps in prop::collection::vec(step(), 1..25),
         strict in any::<bool>(),
+        room in prop::option::of(0..6_usize),
     ) {
         let mut world = if strict { World::with_all_namespaces() } else { World::default() };
-        let mut compiler = Compiler::default();
+        let mut compiler = room.map_or_else(Compiler::default, Compiler::with_room);
         let nodes = nodes(&clusters);
         for step in steps {
             take(&mut world, &step, &clusters);

@@ -84,12 +84,20 @@ impl<T: Tables> Programmer<T> {
     /// # Errors
     /// When the tables refuse for another reason than that they are full. What was enforced before still is.
     pub fn apply(&mut self, target: &Target) -> Result<Outcome, TableError> {
+        let result = self.write(target);
+        if result.is_err() {
+            self.numbers.begin_anew();
+        }
+        result
+    }
+
+    fn write(&mut self, target: &Target) -> Result<Outcome, TableError> {
         let mut outcome = Outcome::default();
         self.settle()?;
         if std::mem::replace(&mut self.unclean, true) {
             self.drop_unused()?;
         }
-        let lacking = self.compare_classes(target, &mut outcome);
+        let lacking = self.compare_classes(target, &mut outcome)?;
         let failed = self.write_sets(target, &mut outcome)?;
         let classes_fit = self.write_classes(&lacking, target, &mut outcome)?;
         self.write_addresses(target, &mut outcome)?;
@@ -372,7 +380,7 @@ fn next_epoch(epoch: u32) -> u32 {
     if next < first { first + (next & 1) } else { next }
 }
 
-fn wanted_sets(target: &Target) -> BTreeSet<Arc<PolicySet>> {
+pub(super) fn wanted_sets(target: &Target) -> BTreeSet<Arc<PolicySet>> {
     let gates = target.endpoints.values().flat_map(|endpoint| [&endpoint.ingress, &endpoint.egress]);
     gates
         .filter_map(|gate| match gate {

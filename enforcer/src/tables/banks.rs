@@ -1,12 +1,10 @@
 //! Bringing the two banks' classes up to date: the cost is that of what changed.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use ipnet::IpNet;
 
+use super::apply::wanted_sets;
 use super::{Outcome, Programmer, State, TableError, Tables, Target};
-use crate::compile::{ClassMap, Identity, Moment, Signature};
+use crate::compile::{ClassMap, Identity, Moment};
 
 /// What the programmer knows of the banks' classes, beside what they are.
 #[derive(Debug, Default)]
@@ -22,37 +20,59 @@ pub(super) type Lacking = Vec<(IpNet, Option<Identity>)>;
 
 impl<T: Tables> Programmer<T> {
     /// What the standby bank lacks of the target's classes, all of which have numbers afterwards.
-    pub(super) fn compare_classes(&mut self, target: &Target, outcome: &mut Outcome) -> Lacking {
+    ///
+    /// What only gives a number to addresses of which nothing is asked is written to the bank in use at once: no decision
+    /// depends on it.
+    ///
+    /// # Errors
+    /// When the tables refuse for another reason than that they are full.
+    pub(super) fn compare_classes(
+        &mut self,
+        target: &Target,
+        outcome: &mut Outcome,
+    ) -> Result<Lacking, TableError> {
         let (active, standby) = (self.state.active(), self.state.standby());
+        if self.numbers.follow(&target.classes, &wanted_sets(target)) {
+            self.banks.like = [None; 2];
+        }
         let lacking = self.lacking(standby, &target.classes);
         let ahead = match self.banks.like {
             [Some(one), Some(other)] if one == other => lacking.clone(),
             _ => self.lacking(active, &target.classes),
         };
+        let there = &self.state.banks[active].classes;
+        let is_idle = |(net, identity): &(IpNet, Option<Identity>)| {
+            let around = || there.surrounding(*net);
+            let before = there.exact(*net).or_else(around).copied().unwrap_or(Identity::ANY);
+            let after = identity.or_else(|| around().copied()).unwrap_or(Identity::ANY);
+            self.numbers.is_idle(before) && self.numbers.is_idle(after)
+        };
+        let (idle, mut ahead): (Lacking, Lacking) = ahead.into_iter().partition(is_idle);
+        let like = self.banks.like[active].take();
+        match write(&mut self.tables, &mut self.state, active, &idle) {
+            Ok(()) => self.banks.like[active] = like,
+            // The standby bank has no room for them either, and says so.
+            Err(TableError::Full(_)) => ahead.extend(idle),
+            Err(error) => return Err(error),
+        }
         if ahead.is_empty() {
             self.banks.like[active] = Some(target.classes.now());
         }
         outcome.changed |= !ahead.is_empty();
         self.banks.differ = Some(ahead.into_iter().map(|(net, _)| net).collect());
-        lacking
+        Ok(lacking)
     }
 
-    fn lacking(&mut self, bank: usize, classes: &ClassMap) -> Lacking {
+    fn lacking(&self, bank: usize, classes: &ClassMap) -> Lacking {
         let there = &self.state.banks[bank].classes;
         let mut nets: Vec<IpNet> = match self.banks.like[bank].and_then(|moment| classes.since(moment)) {
             Some(changed) => changed.to_vec(),
-            None => there.nets().chain(classes.iter().map(|(net, _)| *net)).collect(),
+            None => there.nets().chain(classes.nets()).collect(),
         };
         nets.sort_unstable();
         nets.dedup();
-        // Most addresses share a few classes.
-        let mut known: HashMap<*const Signature, Identity> = HashMap::new();
-        let numbers = &mut self.numbers;
-        let wanted = nets.into_iter().map(|net| {
-            let number =
-                |signature| *known.entry(Arc::as_ptr(signature)).or_insert_with(|| numbers.class(signature));
-            (net, classes.exact(net).map(number))
-        });
+        let wanted =
+            nets.into_iter().map(|net| (net, classes.class(net).map(|class| self.numbers.class(class))));
         wanted.filter(|(net, identity)| there.exact(*net) != identity.as_ref()).collect()
     }
 

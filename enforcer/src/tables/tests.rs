@@ -11,10 +11,11 @@ use netpol_policy::model::{Cluster, Direction, Traffic};
 use proptest::prelude::*;
 
 use super::{EndpointRecord, Gate, Programmer, SetId, State, TableError, Tables, Target, TargetEndpoint};
-use crate::compile::tests::{cluster, flow};
+use crate::compile::tests::{cluster, flow, nodes, step, take};
 use crate::compile::{
-    Clauses, Desired, Entry, Identity, Isolation, LocalNode, ServiceAddress, TrafficPrefix, compile,
+    Clauses, Compiler, Desired, Entry, Identity, Isolation, LocalNode, ServiceAddress, TrafficPrefix, compile,
 };
+use crate::world::World;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
@@ -49,6 +50,54 @@ proptest! {
                 prop_assert_eq!(&state.banks[0], &state.banks[1], "the next change finds the banks alike");
                 prop_assert_eq!(recorded(programmer.state()), recorded(&programmer.tables().state.clone()));
                 check(programmer.tables(), &desired, &target, &flows, Exactly)?;
+            }
+            programmer.tables().begin();
+            prop_assert!(!programmer.apply(&target).expect("the model has room").changed, "nothing was left to do");
+        }
+    }
+
+    /// The same for what is compiled change by change, where classes keep their addresses and are asked something else. Not
+    /// every change is written, and not every write comes to its end.
+    #[test]
+    fn changes_one_by_one_are_atomic(
+        clusters in prop::collection::vec(cluster(), 1..4),
+        steps in prop::collection::vec((step(), 0..8_u8, 0..40_usize), 1..25),
+        flows in prop::collection::vec(flow(), 30),
+        room in prop::option::of(0..6_usize),
+    ) {
+        let mut world = World::default();
+        let mut compiler = room.map_or_else(Compiler::default, Compiler::with_room);
+        let mut programmer = Programmer::new(Model::new(&flows, usize::MAX), State::default(), 1, 1023);
+        let nodes = nodes(&clusters);
+        for (step, how, writes) in steps {
+            take(&mut world, &step, &clusters);
+            let touched = world.take_touched();
+            compiler.update(&world, &touched, &nodes[step.node]);
+            if how < 2 {
+                continue;
+            }
+            // What was compiled is shared while it is written, and not copied.
+            let desired = compiler.desired();
+            let target = target_of(desired);
+            programmer.tables().begin();
+            if how == 2 {
+                programmer.tables().fails_after = Some(writes);
+                let failed = programmer.apply(&target).is_err();
+                programmer.tables().fails_after = None;
+                if failed {
+                    continue;
+                }
+            }
+            programmer.tables().begin();
+            let outcome = programmer.apply(&target).expect("the model has room");
+            prop_assert!(outcome.problems.is_empty());
+            prop_assert_eq!(recorded(programmer.state()), recorded(&programmer.tables().state.clone()));
+            check(programmer.tables(), desired, &target, &flows, Exactly)?;
+            if how > 5 {
+                programmer.settle().expect("the model has room");
+                let state = programmer.state();
+                prop_assert_eq!(&state.banks[0], &state.banks[1], "the next change finds the banks alike");
+                check(programmer.tables(), desired, &target, &flows, Exactly)?;
             }
             programmer.tables().begin();
             prop_assert!(!programmer.apply(&target).expect("the model has room").changed, "nothing was left to do");
@@ -148,6 +197,11 @@ fn endpoint(address: &str) -> TargetEndpoint {
 fn target(cluster: &Cluster, clauses: &mut Clauses) -> (Desired, Target) {
     let node = LocalNode { name: "here".into(), ..LocalNode::default() };
     let desired = compile(cluster, &node, clauses);
+    let target = target_of(&desired);
+    (desired, target)
+}
+
+fn target_of(desired: &Desired) -> Target {
     let gate = |isolation: &Option<Isolation>| {
         isolation.as_ref().map_or(Gate::Open, |isolation| Gate::Set(Arc::clone(&isolation.set)))
     };
@@ -166,13 +220,12 @@ fn target(cluster: &Cluster, clauses: &mut Clauses) -> (Desired, Target) {
             },
         )
     });
-    let target = Target {
+    Target {
         classes: desired.classes.clone(),
         endpoints: endpoints.collect(),
         services: desired.services.clone(),
         node_addresses: BTreeSet::new(),
-    };
-    (desired, target)
+    }
 }
 
 /// The state without sets that have no entries: the kernel does not know of those.
@@ -234,6 +287,8 @@ struct Model {
     /// What a packet decides that began under the epoch before, until there is none.
     late: Option<Late>,
     links: BTreeSet<u32>,
+    /// After so many writes every one fails.
+    fails_after: Option<usize>,
 }
 
 struct Late {
@@ -251,6 +306,18 @@ impl Model {
             before: Vec::new(),
             late: None,
             links: BTreeSet::new(),
+            fails_after: None,
+        }
+    }
+
+    fn write(&mut self) -> Result<(), TableError> {
+        match &mut self.fails_after {
+            Some(0) => Err(TableError::Failed { table: "ANY", source: std::io::ErrorKind::Other.into() }),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 
@@ -339,6 +406,7 @@ fn covers(entry: &Entry, traffic: Traffic) -> bool {
 
 impl Tables for Model {
     fn add_entry(&mut self, set: SetId, entry: Entry) -> Result<(), TableError> {
+        self.write()?;
         if self.state.sets.values().map(BTreeSet::len).sum::<usize>() >= self.room {
             return Err(TableError::Full("POLICIES"));
         }
@@ -348,6 +416,7 @@ impl Tables for Model {
     }
 
     fn remove_entry(&mut self, set: SetId, entry: Entry) -> Result<(), TableError> {
+        self.write()?;
         let entries = self.state.sets.get_mut(&set).expect("a set that has the entry");
         assert!(entries.remove(&entry), "an entry that is there");
         self.unchanged();
@@ -355,6 +424,7 @@ impl Tables for Model {
     }
 
     fn set_class(&mut self, bank: u32, net: IpNet, identity: Identity) -> Result<(), TableError> {
+        self.write()?;
         let classes = &mut self.state.banks[bank as usize].classes;
         if classes.exact(net).is_none() && classes.iter().count() >= self.room {
             return Err(TableError::Full("IDENTITIES"));
@@ -365,12 +435,14 @@ impl Tables for Model {
     }
 
     fn remove_class(&mut self, bank: u32, net: IpNet) -> Result<(), TableError> {
+        self.write()?;
         self.state.banks[bank as usize].classes.remove(net);
         self.unchanged();
         Ok(())
     }
 
     fn set_endpoint(&mut self, link: u32, endpoint: &EndpointRecord) -> Result<(), TableError> {
+        self.write()?;
         if !self.state.endpoints.contains_key(&link) && self.state.endpoints.len() >= self.room {
             return Err(TableError::Full("ENDPOINTS"));
         }
@@ -419,6 +491,7 @@ impl Tables for Model {
     }
 
     fn set_epoch(&mut self, epoch: u32) -> Result<(), TableError> {
+        self.write()?;
         self.unchanged();
         assert!(self.late.is_none(), "an epoch is raised only when all is decided under the one before");
         let (before, links) = (self.state.epoch, self.state.endpoints.keys().copied().collect());

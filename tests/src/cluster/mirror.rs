@@ -130,7 +130,9 @@ impl Passage {
                 while let Ok((mut here, _)) = listener.accept().await {
                     tokio::spawn(async move {
                         // When either side breaks off, the other sees it.
-                        if let Ok(mut there) = TcpStream::connect(to).await {
+                        let Ok(mut there) = TcpStream::connect(to).await else { return };
+                        // What one side sends at once must not wait here for the other's acknowledgement.
+                        if here.set_nodelay(true).and(there.set_nodelay(true)).is_ok() {
                             let _ = copy_bidirectional(&mut here, &mut there).await;
                         }
                     });

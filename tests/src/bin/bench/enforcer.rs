@@ -66,31 +66,42 @@ impl Plan {
 
         let ping = Pinger::new(&running, "team-00/client", "team-00/server")?;
         wait(&agent, || ping.is_answered())?;
-        for (name, peers) in [("few pods", cluster::FEW), ("every pod of the cluster", cluster::ALL)] {
+        let peers = [
+            ("few pods", cluster::FEW),
+            ("every second pod of the cluster", cluster::HALF),
+            ("every pod of the cluster", cluster::ALL),
+        ];
+        let mut answered = Vec::new();
+        for (name, peers) in peers {
             let (mut closed, mut open) = (Vec::new(), Vec::new());
             for _ in 0..self.runs {
                 let start = Instant::now();
                 server.apply("team-00", &cluster::toggle("[]"))?;
+                answered.push(start.elapsed());
                 closed.push(ping.last_answer(start)?);
                 let start = Instant::now();
                 server.apply("team-00", &cluster::toggle(peers))?;
+                answered.push(start.elapsed());
                 open.push(ping.first_answer(start)?);
             }
             row(&format!("API write to the last packet that is denied now, {name}"), &mut closed);
             row(&format!("API write to the first packet that is allowed now, {name}"), &mut open);
         }
+        row("API write of a policy to the API server's answer", &mut answered);
 
         let late = cluster::LATE;
         let ping = Pinger::new(&running, "team-00/client", late)?;
-        let mut started = Vec::new();
+        let (mut started, mut answered) = (Vec::new(), Vec::new());
         for _ in 0..self.runs {
             cluster::forget_address(&server, late)?;
             ping.wait_for_silence()?;
             let start = Instant::now();
             cluster::say_address(&server, late, running.layout.pods[late].address)?;
+            answered.push(start.elapsed());
             started.push(ping.first_answer(start)?);
         }
         row("a pod's address in the API to its first packet", &mut started);
+        row("a pod's address in the API to the API server's answer", &mut answered);
 
         let before = ticks(agent.pid())?;
         std::thread::park_timeout(Duration::from_secs(self.seconds));

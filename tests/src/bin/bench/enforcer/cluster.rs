@@ -22,6 +22,8 @@ pub(crate) const LATE: &str = "team-00/late";
 
 /// Peers of a rule.
 pub(crate) const FEW: &str = r#"[{"from": [{"podSelector": {"matchLabels": {"app": "client"}}}]}]"#;
+/// Half of the applications of each namespace, and the one that asks.
+pub(crate) const HALF: &str = r#"[{"from": [{"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]}, "podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["client", "app-0", "app-2", "app-4", "app-6", "app-8"]}]}}]}]"#;
 /// Nobody else asks this of anybody, so it changes the class of every address.
 pub(crate) const ALL: &str = r#"[{"from": [{"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]}, "podSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}]}]"#;
 
