@@ -467,7 +467,8 @@ impl Compiler {
                 Some(id) => {
                     let cell = self.kinds.cell_mut(id);
                     let around = cell.around.and_then(|net| self.asked.blocks.exact(net));
-                    if cell.signature.as_deref() == Some(around.map_or(&Signature::default(), |asked| asked)) {
+                    if cell.signature.as_deref() == Some(around.map_or(&Signature::default(), |asked| asked))
+                    {
                         cell.sparse = true;
                         of_block
                     } else {

@@ -67,7 +67,8 @@ impl Partition {
     /// Puts a cell that is of no class in one that is asked the same.
     pub(super) fn join(&mut self, cell: CellId, kinds: &mut Kinds, classes: &mut ClassMap) {
         let known = kinds.cell_mut(cell);
-        let meaning = known.signature.as_ref().expect("what is asked of a cell is known before it joins a class");
+        let meaning =
+            known.signature.as_ref().expect("what is asked of a cell is known before it joins a class");
         let class = *self
             .by_meaning
             .entry(Arc::clone(meaning))
@@ -141,5 +142,95 @@ impl Partition {
         if self.by_meaning.get(meaning) == Some(&class) {
             self.by_meaning.remove(meaning);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netpol_policy::model::{
+        LabelKey, LabelSelector, LabelValue, Labels, NetworkPolicy, ObjectName, Peer, Peers, Pod,
+        PodNamespaces, Ports, Requirement, Rule, WorkloadKind, WorkloadName,
+    };
+
+    use super::*;
+    use crate::compile::{Compiler, LocalNode};
+    use crate::world::{Change, Object, World};
+
+    const PODS: u8 = 128;
+
+    fn key(bit: u32) -> LabelKey {
+        LabelKey::new(&format!("bit-{bit}")).expect("a key")
+    }
+
+    /// Pods of which each has another set of labels. The first one is here.
+    fn pods() -> World {
+        let mut world = World::default();
+        for number in 0..PODS {
+            let bits = (0..7).filter(|bit| number >> bit & 1 == 1);
+            let labels: Labels = bits.map(|bit| (key(bit), LabelValue::default())).collect();
+            let name = format!("pod-{number}");
+            let mut pod = Pod::new(WorkloadName::new("shop", WorkloadKind::Pod, name.clone()), labels);
+            pod.node = Some(if number == 0 { "here" } else { "there" }.into());
+            pod.addresses = vec![[10, 0, 0, number].into()];
+            world.apply(Change::Put(ObjectName::new("shop", name), Object::Pod(Box::new(pod))));
+        }
+        world
+    }
+
+    /// A policy whose peers are these pods of all namespaces.
+    fn policy(pods: Option<LabelSelector>) -> Change {
+        let peer = |pods| Peer::Pods { namespaces: PodNamespaces::Selected(LabelSelector::default()), pods };
+        let rule = |pods| Rule { peers: Peers::Only(vec![peer(pods)]), ports: Ports::All };
+        let name = ObjectName::new("shop", "policy");
+        let policy = NetworkPolicy {
+            name: name.clone(),
+            pod_selector: LabelSelector::default(),
+            ingress: Some(pods.map(rule).into_iter().collect()),
+            egress: None,
+        };
+        Change::Put(name, Object::NetworkPolicy(policy.into()))
+    }
+
+    fn with_bit(bit: u32) -> Option<LabelSelector> {
+        Some(LabelSelector::new([Requirement::new(key(bit), "Exists", []).expect("a requirement")]))
+    }
+
+    /// How many addresses change their class when the peers of the policy are others.
+    fn moved(compiler: &mut Compiler, world: &mut World, pods: Option<LabelSelector>) -> usize {
+        let node = LocalNode { name: "here".into(), ..LocalNode::default() };
+        let then = compiler.desired().classes.now();
+        assert!(world.apply(policy(pods)));
+        let touched = world.take_touched();
+        assert!(compiler.update(world, &touched, &node));
+        compiler.desired().classes.since(then).expect("it was a moment ago").len()
+    }
+
+    #[test]
+    fn only_what_is_told_apart_for_the_first_time_is_of_another_class() {
+        let (mut compiler, mut world) = (Compiler::default(), pods());
+        let all = usize::from(PODS);
+        let peers = [
+            (None, all, "everything is new"),
+            (Some(LabelSelector::default()), 0, "every pod"),
+            (with_bit(0), all / 2, "every second one"),
+            (None, 0, "none again"),
+            (with_bit(0), 0, "every second one again"),
+            (Some(LabelSelector::default()), 0, "every pod again"),
+            (with_bit(1), all / 2, "half of each class"),
+        ];
+        for (pods, expected, what) in peers {
+            assert_eq!(moved(&mut compiler, &mut world, pods), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn classes_that_nobody_tells_apart_any_more_become_one() {
+        let (mut compiler, mut world) = (Compiler::default(), pods());
+        for bit in 0..7 {
+            moved(&mut compiler, &mut world, with_bit(bit));
+            assert!(compiler.desired().classes.count() <= 2 * 2 + SPARE);
+        }
+        moved(&mut compiler, &mut world, with_bit(0));
+        assert!(compiler.desired().classes.count() <= 2 * 2 + SPARE);
     }
 }

@@ -133,8 +133,14 @@ impl<T: Tables> Programmer<T> {
     fn drop_unused(&mut self) -> Result<(), TableError> {
         let sets = self.state.active_sets();
         let active = &self.state.banks[self.state.active()].classes;
-        let mut identities: HashSet<Identity> = active.iter().map(|(_, identity)| *identity).collect();
-        identities.insert(Identity::ANY);
+        let mut identities = HashSet::from([Identity::ANY]);
+        let mut last = Identity::ANY;
+        for (_, identity) in active.iter() {
+            // Neighbours are mostly of one class.
+            if std::mem::replace(&mut last, *identity) != *identity {
+                identities.insert(*identity);
+            }
+        }
         let unused: Vec<(SetId, Entry)> = self
             .state
             .sets

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use netpol_policy::model::{PortName, Protocol};
 
 use super::{SetId, State};
-use crate::compile::{ClassId, ClassMap, ClauseId, Identity, Numbered, PolicySet, Signature, clauses_of, names_of};
+use crate::compile::{
+    ClassId, ClassMap, ClauseId, Identity, Numbered, PolicySet, Signature, clauses_of, names_of,
+};
 
 /// The numbers that this run of the agent gave.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Numbers {
     /// Which map the names of classes are from.
     map: Option<u64>,
     classes: HashMap<ClassId, Identity>,
+    /// The newest class that ever had a number.
+    newest: Option<ClassId>,
     by_number: BTreeMap<Identity, Arc<Signature>>,
     /// The numbers of classes of which nothing is asked, and nothing was: no set has entries for them.
     idle: HashSet<Identity>,
@@ -36,6 +40,7 @@ impl Numbers {
         Self {
             map: None,
             classes: HashMap::new(),
+            newest: None,
             by_number: BTreeMap::new(),
             idle: HashSet::new(),
             sets: BTreeMap::new(),
@@ -57,18 +62,20 @@ impl Numbers {
                 .values()
                 .filter_map(|number| Some((self.by_number.get(number)?, *number)))
                 .collect();
-            self.classes = classes.classes().filter_map(|(id, asked)| Some((id, free.remove(asked)?))).collect();
-            (self.map, others) = (Some(classes.number()), true);
+            self.classes =
+                classes.classes().filter_map(|(id, asked)| Some((id, free.remove(asked)?))).collect();
+            (self.map, self.newest, others) = (Some(classes.number()), None, true);
         }
         let mut idle = HashSet::new();
         let mut numbers = HashMap::with_capacity(classes.count());
         for (class, meaning) in classes.classes() {
-            let before = self.classes.get(&class).and_then(|number| Some((*number, self.by_number.get(number)?)));
+            let before =
+                self.classes.get(&class).and_then(|number| Some((*number, self.by_number.get(number)?)));
             let same = before.filter(|(_, before)| known.asks_the_same(before, meaning));
             let number = same.map_or(Identity(self.next_class), |(number, _)| number);
             if same.is_none() {
                 self.next_class += 1;
-                others |= before.is_some();
+                others |= Some(class) <= self.newest;
             }
             let is_idle = |meaning: &Signature| *meaning == Signature::default();
             if is_idle(meaning) && same.is_none_or(|(_, before)| is_idle(before)) {
@@ -79,6 +86,7 @@ impl Numbers {
             }
             numbers.insert(class, number);
         }
+        self.newest = self.newest.max(numbers.keys().max().copied());
         (self.classes, self.idle) = (numbers, idle);
         others
     }

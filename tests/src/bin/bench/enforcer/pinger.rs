@@ -14,6 +14,8 @@ use netpol_tests::cluster::running::RunningCluster;
 pub(crate) const PORT: u16 = 53;
 
 const EVERY: Duration = Duration::from_micros(500);
+/// How often to look for an answer.
+const LOOK: Duration = Duration::from_micros(100);
 /// So long without an answer means that there will be none.
 const SILENCE: Duration = Duration::from_millis(250);
 const WAIT: Duration = Duration::from_secs(20);
@@ -34,7 +36,7 @@ impl Pinger {
         let socket = pod(from)?.namespace.run(|| -> Result<UdpSocket> {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
             socket.connect(to)?;
-            socket.set_read_timeout(Some(EVERY))?;
+            socket.set_nonblocking(true)?;
             Ok(socket)
         })?;
         let (begin, last, end) =
@@ -52,8 +54,11 @@ impl Pinger {
                             let at = begin.elapsed().as_micros();
                             answered.store(u64::try_from(at).unwrap_or(u64::MAX), Ordering::Relaxed);
                         }
-                        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
-                        Err(_) => break,
+                        // The kernel rounds a socket's own timeouts up to its ticks, which are many milliseconds.
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            thread::park_timeout(LOOK);
+                        }
+                        Err(_) => {}
                     }
                 }
             }
@@ -89,7 +94,7 @@ impl Pinger {
             ensure!(Instant::now() < deadline, "there is no answer");
             thread::park_timeout(Duration::from_micros(200));
         }
-        Ok(start.elapsed())
+        Ok(self.last().map_or(Duration::ZERO, |last| last.saturating_duration_since(start)))
     }
 
     fn last(&self) -> Option<Instant> {
