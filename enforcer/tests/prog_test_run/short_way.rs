@@ -200,7 +200,8 @@ impl Packet {
         let mut bytes = match random.below(24) {
             0 if !v6 => {
                 let mut header = V4::new(source, destination, protocol);
-                header.options = vec![1; 4];
+                // Options that look like the ports of a flow.
+                header.options = payload[..4].to_vec();
                 header.frame(&payload)
             }
             0 => V6::new(source, destination).fragment(0, 7).frame(protocol, &payload),

@@ -5,7 +5,7 @@ use netpol_enforcer_common::{endpoint::SET_NONE, reason::Reason};
 use crate::{
     lab,
     lab::{MAC, NODE, NODE6, OTHER, OTHER6, POD, POD6, REMOTE, REMOTE6, forwarded},
-    packets::{ICMPV6, SYN, V6, echo, frame, tcp, udp},
+    packets::{ACK, ICMPV6, SYN, V6, echo, frame, tcp, udp},
 };
 
 #[test]
@@ -32,9 +32,31 @@ fn addresses() {
 #[test]
 fn nobody_else_sends_from_the_pods_address() {
     let mut lab = lab!();
-    for flags in [SYN, crate::packets::ACK] {
+    for flags in [SYN, ACK] {
         assert!(!lab.receive(&tcp((POD, 1), (POD, 80), flags)).passed());
         assert_eq!(lab.reason(), Some(Reason::Spoofed));
+    }
+}
+
+/// What is written to somebody else may be led to the pod and pass there, and is a flow then. The answer is a lie all the same.
+#[test]
+fn an_answer_in_the_name_of_another() {
+    let mut lab = lab!();
+    for (own, other, remote) in [(POD, OTHER, REMOTE), (POD6, OTHER6, REMOTE6)] {
+        for (to, passes) in [(own, true), (other, false)] {
+            assert!(lab.receive(&tcp((remote, 40_000), (to, 80), SYN)).passed());
+            for flags in [SYN | ACK, ACK] {
+                let answer = tcp((to, 80), (remote, 40_000), flags);
+                lab.events();
+                assert_eq!(lab.send(&answer).passed(), passes, "{to}");
+                assert_eq!(lab.reason(), (!passes).then_some(Reason::Spoofed));
+                // From another's hardware address, it is one in any case.
+                let mut foreign = answer;
+                foreign[11] ^= 1;
+                assert!(!lab.send(&foreign).passed(), "{to}");
+                assert_eq!(lab.reason(), Some(Reason::Spoofed));
+            }
+        }
     }
 }
 
