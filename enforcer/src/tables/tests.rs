@@ -7,13 +7,14 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use netpol_enforcer_common::bank_of;
 use netpol_enforcer_common::endpoint::{SET_CLOSED, SET_NONE};
-use netpol_policy::model::{Cluster, Direction, Traffic};
+use netpol_policy::model::{Cluster, Direction, Protocol, Traffic};
 use proptest::prelude::*;
 
 use super::{EndpointRecord, Gate, Programmer, SetId, State, TableError, Tables, Target, TargetEndpoint};
 use crate::compile::tests::{cluster, flow, nodes, step, take};
 use crate::compile::{
-    Clauses, Compiler, Desired, Entry, Identity, Isolation, LocalNode, ServiceAddress, TrafficPrefix, compile,
+    ClassMap, Clauses, Compiler, Desired, Entry, Identity, Isolation, LocalNode, ServiceAddress, Signature,
+    TrafficPrefix, compile,
 };
 use crate::world::World;
 
@@ -128,6 +129,70 @@ fn slots_are_reused_as_late_as_possible() {
         assert_eq!(programmer.state().slots.len(), 1);
     }
     assert_eq!(slots, [1, 2, 3, 1, 2, 3]);
+}
+
+#[test]
+fn a_pod_that_takes_anothers_link_leaves_no_slot_behind() {
+    let mut programmer = Programmer::new(Model::new(&[], usize::MAX), State::default(), 1, 3);
+    for number in 0..6 {
+        let mut pod = endpoint("10.0.0.1");
+        pod.pod.name = format!("web-{number}").into();
+        let target = Target { endpoints: BTreeMap::from([(10, pod)]), ..Target::default() };
+        let outcome = programmer.apply(&target).expect("the model has room");
+        assert_eq!(outcome.problems, Vec::<String>::new(), "pod {number}");
+        let slot = programmer.state().endpoints[&10].slot;
+        assert_eq!(programmer.state().slots, BTreeMap::from([(slot, 10)]));
+    }
+}
+
+/// Flows that were approved go on, and the other bank is not in use, until the epoch is raised.
+#[test]
+fn whatever_packets_can_see_raises_the_epoch() {
+    fn pod(target: &mut Target) -> &mut TargetEndpoint {
+        target.endpoints.get_mut(&10).expect("it is there")
+    }
+    let service = |target: &mut Target, port| {
+        let address = "10.96.0.1".parse().expect("an address");
+        let service = ServiceAddress { address, protocol: Protocol::Tcp, port };
+        target.services = Arc::new(BTreeSet::from([service]));
+    };
+    let changes: [(&str, &dyn Fn(&mut Target)); 12] = [
+        ("ingress", &|target| pod(target).ingress = Gate::Closed),
+        ("egress", &|target| pod(target).egress = Gate::Closed),
+        ("ingress, open again", &|target| pod(target).ingress = Gate::Open),
+        ("an address", &|target| drop(pod(target).addresses.insert("10.0.0.9".parse().expect("an address")))),
+        ("the hardware address", &|target| pod(target).mac = Some([2, 0, 0, 0, 0, 1])),
+        ("audit", &|target| pod(target).audited = true),
+        ("a Service", &|target| service(target, 80)),
+        ("another Service", &|target| service(target, 81)),
+        ("a class", &|target| {
+            let net = "192.0.2.0/24".parse().expect("a block");
+            let mut classes = ClassMap::default();
+            classes.insert(net, Arc::new(Signature::default()));
+            target.classes = Arc::new(classes);
+        }),
+        ("an address of the node that goes", &|target| target.node_addresses.clear()),
+        ("another pod", &|target| pod(target).pod.name = "other".into()),
+        ("no pod", &|target| target.endpoints.clear()),
+    ];
+    let mut programmer = Programmer::new(Model::new(&[], usize::MAX), State::default(), 1, 1023);
+    let mut target = Target {
+        endpoints: BTreeMap::from([(10, endpoint("10.0.0.1"))]),
+        node_addresses: BTreeSet::from(["172.18.0.2".parse().expect("an address")]),
+        ..Target::default()
+    };
+    let mut apply = |target: &Target| {
+        programmer.apply(target).expect("the model has room");
+        programmer.state().epoch
+    };
+    let mut epoch = apply(&target);
+    for (what, change) in changes {
+        change(&mut target);
+        let now = apply(&target);
+        assert_eq!(now, epoch + 1, "{what}");
+        assert_eq!(apply(&target), now, "{what}: once is enough");
+        epoch = now;
+    }
 }
 
 #[test]

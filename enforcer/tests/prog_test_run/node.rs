@@ -6,7 +6,7 @@ use netpol_enforcer_common::{config::UNKNOWN_ALLOW, mark, programs, reason::Reas
 use crate::{
     lab,
     lab::{Lab, NODE, NODE6, OTHER, OTHER_SLOT, POD, POD6, REMOTE, SLOT, UPLINK, forwarded, marked},
-    packets::{SYN, echo, frame, tcp, udp},
+    packets::{ACK, SYN, echo, frame, tcp, udp},
 };
 
 fn from_host(lab: &mut Lab, packet: &[u8], mark: u32, ingress_ifindex: u32) -> bool {
@@ -91,8 +91,12 @@ fn before_anything_is_programmed_all_is_closed() {
     assert!(!lab.receive(&tcp((OTHER, 1), (POD, 80), SYN)).passed());
 
     let mut lab = lab!();
+    assert!(lab.send(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
     lab.config.mark_mask = 0;
     lab.configure();
-    assert!(!lab.send(&tcp((POD, 1), (REMOTE, 80), SYN)).passed());
-    assert_eq!(lab.reason(), Some(Reason::Unready));
+    // Nor does it help to belong to a flow: without a mark nobody could tell where the packet comes from.
+    for flags in [SYN, ACK] {
+        assert!(!lab.send(&tcp((POD, 1), (REMOTE, 80), flags)).passed());
+        assert_eq!(lab.reason(), Some(Reason::Unready));
+    }
 }

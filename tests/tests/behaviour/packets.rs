@@ -221,6 +221,15 @@ fn headers_may_lie_in_fragments_of_memory() {
             });
             enforced.expect(&["client -> server:53/udp"], &[]);
             assert_eq!(arrived(from), before + 2, "{shape}: {family}{}", enforced.explain());
+            // Nor does a tag pass because it is in front of a packet of an established flow.
+            let datagram = frame::udp((own, next), (from, 4444), (to, 53));
+            for frame in [frame::tagged(&datagram, &[(0x8100, 0)]), datagram] {
+                frame::send(&client.namespace, "eth0", &frame).unwrap();
+            }
+            eventually(&format!("{shape}: the untagged datagram over {family}"), CONVERGENCE, || {
+                arrived(from) >= before + 3
+            });
+            assert_eq!(arrived(from), before + 3, "{shape}: {family}, tagged{}", enforced.explain());
         }
     }
 }
