@@ -156,11 +156,14 @@ fn whatever_packets_can_see_raises_the_epoch() {
         let service = ServiceAddress { address, protocol: Protocol::Tcp, port };
         target.services = Arc::new(BTreeSet::from([service]));
     };
-    let changes: [(&str, &dyn Fn(&mut Target)); 12] = [
+    type Change<'c> = (&'c str, &'c dyn Fn(&mut Target));
+    let changes: [Change<'_>; 12] = [
         ("ingress", &|target| pod(target).ingress = Gate::Closed),
         ("egress", &|target| pod(target).egress = Gate::Closed),
         ("ingress, open again", &|target| pod(target).ingress = Gate::Open),
-        ("an address", &|target| drop(pod(target).addresses.insert("10.0.0.9".parse().expect("an address")))),
+        ("an address", &|target| {
+            pod(target).addresses.insert("10.0.0.9".parse().expect("an address"));
+        }),
         ("the hardware address", &|target| pod(target).mac = Some([2, 0, 0, 0, 0, 1])),
         ("audit", &|target| pod(target).audited = true),
         ("a Service", &|target| service(target, 80)),
