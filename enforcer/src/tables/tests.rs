@@ -13,8 +13,7 @@ use proptest::prelude::*;
 use super::{EndpointRecord, Gate, Programmer, SetId, State, TableError, Tables, Target, TargetEndpoint};
 use crate::compile::tests::{cluster, flow, nodes, step, take};
 use crate::compile::{
-    ClassMap, Clauses, Compiler, Desired, Entry, Identity, Isolation, LocalNode, ServiceAddress, Signature,
-    TrafficPrefix, compile,
+    Clauses, Compiler, Desired, Entry, Identity, Isolation, LocalNode, ServiceAddress, TrafficPrefix, compile,
 };
 use crate::world::World;
 
@@ -157,7 +156,7 @@ fn whatever_packets_can_see_raises_the_epoch() {
         target.services = Arc::new(BTreeSet::from([service]));
     };
     type Change<'c> = (&'c str, &'c dyn Fn(&mut Target));
-    let changes: [Change<'_>; 12] = [
+    let changes: [Change<'_>; 11] = [
         ("ingress", &|target| pod(target).ingress = Gate::Closed),
         ("egress", &|target| pod(target).egress = Gate::Closed),
         ("ingress, open again", &|target| pod(target).ingress = Gate::Open),
@@ -168,12 +167,6 @@ fn whatever_packets_can_see_raises_the_epoch() {
         ("audit", &|target| pod(target).audited = true),
         ("a Service", &|target| service(target, 80)),
         ("another Service", &|target| service(target, 81)),
-        ("a class", &|target| {
-            let net = "192.0.2.0/24".parse().expect("a block");
-            let mut classes = ClassMap::default();
-            classes.insert(net, Arc::new(Signature::default()));
-            target.classes = Arc::new(classes);
-        }),
         ("an address of the node that goes", &|target| target.node_addresses.clear()),
         ("another pod", &|target| pod(target).pod.name = "other".into()),
         ("no pod", &|target| target.endpoints.clear()),
