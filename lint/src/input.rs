@@ -116,7 +116,8 @@ pub struct InputError {
 
 /// A file that was read.
 pub(crate) struct Loaded {
-    file: SourceFile,
+    /// In a box: a list of these grows and is sorted, and memory for long lists comes in large pieces.
+    file: Box<SourceFile>,
     /// Named by the user, not found in a folder.
     named: bool,
     /// Which file of the system it is, where that can be told.
@@ -164,7 +165,7 @@ pub(crate) fn folders(root: &Path, config: &Config) -> Vec<SourceFile> {
 
 /// Puts together what was read.
 fn assemble(loaded: Vec<Loaded>) -> Input {
-    let mut input = Input::default();
+    let mut input = Input { files: Vec::with_capacity(loaded.len()), ..Input::default() };
     let mut patches = Patches::default();
     for Loaded { mut file, named, identity } in loaded {
         // Standard input has no number, and no neighbours.
@@ -187,7 +188,7 @@ fn assemble(loaded: Vec<Loaded>) -> Input {
             file.manifest.errors.clear();
         }
         if named || !file.manifest.objects.is_empty() || !file.manifest.errors.is_empty() {
-            input.files.push(file);
+            input.files.push(*file);
         }
     }
     input

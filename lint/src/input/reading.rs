@@ -81,7 +81,7 @@ impl<'s> Reading<'s> {
     }
 
     pub(super) fn load(&self, name: &str, bytes: Vec<u8>, named: bool, identity: Option<Identity>) -> Loaded {
-        let mut file = SourceFile::read_bytes(name, bytes, &self.sources.namespace);
+        let mut file = Box::new(SourceFile::read_bytes(name, bytes, &self.sources.namespace));
         file.context = self.context;
         Loaded { file, named, identity }
     }
