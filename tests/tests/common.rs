@@ -52,7 +52,7 @@ impl Enforced {
         let deadline = Instant::now() + CONVERGENCE;
         while !self.agents.iter().all(|agent| agent.has_programmed(&self.running)) {
             assert!(Instant::now() < deadline, "not programmed within {CONVERGENCE:?}{}", self.explain());
-            std::thread::yield_now();
+            look_again();
         }
     }
 
@@ -105,7 +105,14 @@ pub(crate) fn eventually(what: &str, time: Duration, mut condition: impl FnMut()
     let deadline = Instant::now() + time;
     while !condition() {
         assert!(Instant::now() < deadline, "not within {time:?}: {what}");
+        look_again();
     }
+}
+
+/// A moment for others. Who only yields leaves the kernel's own threads no turn on a small machine, and then nothing that waits for
+/// them goes on either: links, programs, the agent.
+pub(crate) fn look_again() {
+    std::thread::park_timeout(Duration::from_millis(2));
 }
 
 pub(crate) fn lines<T: std::fmt::Display>(items: &[T]) -> String {

@@ -90,7 +90,7 @@ pub(super) fn wait_until_up(own: Pair, gateway: Pair) -> Result<()> {
                     own.of(family),
                     to.of(family)
                 );
-                thread::yield_now();
+                thread::park_timeout(Duration::from_millis(1));
             }
         }
     }

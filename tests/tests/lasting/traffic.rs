@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use netpol_tests::lab::address::Family;
 use netpol_tests::lab::netns::NetNs;
 
-use crate::common::{CONVERGENCE, Enforced};
+use crate::common::{CONVERGENCE, Enforced, look_again};
 
 const STREAM: u16 = 5_000;
 const STREAM_BY_SERVICE: u16 = 5_004;
@@ -162,7 +162,7 @@ impl Traffic {
                 return now;
             }
             assert!(Instant::now() < deadline, "no more progress: {before:?}, {now:?}{}", enforced.explain());
-            thread::yield_now();
+            look_again();
         }
     }
 
@@ -177,7 +177,7 @@ impl Traffic {
                 return now;
             }
             assert!(Instant::now() < deadline, "no more progress: {before:?}, {now:?}{}", enforced.explain());
-            thread::yield_now();
+            look_again();
         }
     }
 

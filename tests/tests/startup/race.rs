@@ -166,7 +166,6 @@ impl Race {
             });
             let before = in_peer.attempts.load(Relaxed);
             eventually("the flood is over", CONVERGENCE, || {
-                thread::yield_now();
                 in_peer.attempts.load(Relaxed) > before + 4 * FLOOD && late.attempts.load(Relaxed) > 2 * FLOOD
             });
             ended.store(true, Relaxed);
@@ -190,7 +189,6 @@ impl Race {
             let there = SocketAddr::new(self.address.of(family), LATE);
             eventually("the flood arrives without the policy", CONVERGENCE, || {
                 let _ = peer.send_to(b"x", there);
-                thread::yield_now();
                 inside.recv_from(&mut [0; 8]).is_ok()
             });
         }
