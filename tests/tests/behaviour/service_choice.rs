@@ -196,8 +196,8 @@ impl<'e> Client<'e> {
         if allowed {
             eventually(&what, ANSWER, || self.connect().iter().all(|name| name.as_ref() == Some(&who)));
         } else {
-            // A connection from the port of an earlier one can still get that one's pod: the kernel's tracking remembers it. So another
-            // pod may answer now and then, this one never.
+            // Once in many runs the rules led one of these connections to the other pod, which may answer; why was not found (perhaps the
+            // kernel's tracking of an earlier connection from the same port). This pod must never answer.
             eventually(&what, ANSWER, || {
                 let answers = self.connect();
                 let wrong = answers.iter().flatten().any(|name| *name == who);
