@@ -6,7 +6,7 @@ use aya::maps::{Array, HashMap, LpmTrie};
 use aya::programs::SchedClassifier;
 use aya::{Ebpf, EbpfLoader};
 use netpol_enforcer_common::config::{Config, NO_DROP_EVENTS};
-use netpol_enforcer_common::endpoint::{Endpoint, Sets};
+use netpol_enforcer_common::endpoint::{Brief, Endpoint, Sets};
 use netpol_enforcer_common::identity::{BANK_BITS, CidrV4Key, IdentityKey};
 use netpol_enforcer_common::policy::{PolicyKey, PolicyPrefix, PolicyValue, port_prefixes};
 use netpol_enforcer_common::{Address, FIRST_EPOCH, bank_of, maps, programs};
@@ -87,6 +87,7 @@ fn fill(ebpf: &mut Ebpf, size: Size) -> Result<()> {
         flags: 0,
     };
     HashMap::try_from(map(ebpf, maps::ENDPOINTS)?)?.insert(LINK, endpoint, 0)?;
+    Array::try_from(map(ebpf, maps::BRIEFS)?)?.set(Brief::place(LINK), Brief::of(LINK, &endpoint), 0)?;
 
     // The pods are spread over the policies; the peer of the established flow is one of them.
     let mut identities = HashMap::try_from(map(ebpf, maps::IDENTITIES)?)?;

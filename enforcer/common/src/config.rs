@@ -6,9 +6,6 @@ use crate::mark::MarkMask;
 pub const UNKNOWN_ALLOW: u32 = 1 << 0;
 /// Emit events for allowed new flows too, not only for drops.
 pub const EVENTS_ALLOWED: u32 = 1 << 1;
-/// Do not track flows of endpoints that are isolated in neither direction. Saves the look-up; the price is that a reply
-/// which is under way at the moment such an endpoint becomes isolated may be dropped, unless it is TCP.
-pub const SKIP_UNISOLATED: u32 = 1 << 2;
 /// Emit no events for drops (the counters still count).
 pub const NO_DROP_EVENTS: u32 = 1 << 3;
 /// Packets of unknown endpoints that would be dropped pass, are counted as audited and told.

@@ -52,6 +52,8 @@ pub struct Flow {
     pub hash: u32,
     /// [`DEFERRED`], [`SEEN_REPLY`], …
     pub flags: u32,
+    /// Not 0: [`FlowKey::local`] is an address of the endpoint itself, so that the pod may send from it.
+    pub own: u32,
 }
 
 /// Opened by the pod towards a Service: approval only says that the packet is to be decided after translation.

@@ -45,7 +45,7 @@ pub use address::Address;
 
 /// The version of everything in this crate. It is part of the names under which maps and links are pinned: raise
 /// it whenever a layout, a map's type or the meaning of a value changes.
-pub const LAYOUT_VERSION: u32 = if cfg!(feature = "other-layout") { 1_000_000 } else { 3 };
+pub const LAYOUT_VERSION: u32 = if cfg!(feature = "other-layout") { 1_000_000 } else { 4 };
 
 /// The first epoch with a programmed state. See the crate's documentation.
 pub const FIRST_EPOCH: u32 = 2;

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     conntrack::{Flow, FlowKey, Link, LinkKey, RESERVED},
     denied::{DeniedKey, Told},
-    endpoint::Endpoint,
+    endpoint::{Brief, Endpoint},
     fragment::{Fragment, FragmentKey},
     identity::{CidrV4Key, CidrV6Key, IdentityKey},
     policy::{PolicyKey, PolicyValue},
@@ -21,6 +21,8 @@ pub const CONFIG: &str = "CONFIG";
 pub const EPOCH: &str = "EPOCH";
 /// Hash: interface index (`u32`) → [`Endpoint`]. Written by the agent. A pod's link without an entry is an unknown endpoint.
 pub const ENDPOINTS: &str = "ENDPOINTS";
+/// Array: [`Brief::place`] → [`Brief`]. Written by the agent: after the endpoint, and removed before it.
+pub const BRIEFS: &str = "BRIEFS";
 /// Array: slot → interface index (`u32`), 0: free. Written by the agent, before the endpoint's first entry.
 pub const SLOTS: &str = "SLOTS";
 /// Hash: [`IdentityKey`] → identity (`u32`). Written by the agent.
@@ -51,10 +53,11 @@ pub const DENIED: &str = "DENIED";
 
 /// The maps to pin: all of them. The event stream is among them so that another process can read it; records are consumed, so
 /// there can be one reader at a time.
-pub const PINNED: [&str; 16] = [
+pub const PINNED: [&str; 17] = [
     CONFIG,
     EPOCH,
     ENDPOINTS,
+    BRIEFS,
     SLOTS,
     IDENTITIES,
     CIDRS_V4,
@@ -74,6 +77,9 @@ pub const PINNED: [&str; 16] = [
 pub mod size {
     /// [`super::ENDPOINTS`].
     pub const ENDPOINTS: u32 = 4096;
+    /// [`super::BRIEFS`], a power of two. Fixed. Indices of links grow as pods come and go: places are as many as a node sees pods in
+    /// weeks.
+    pub const BRIEFS: u32 = 1 << 15;
     /// [`super::SLOTS`]: as many as the widest mark can name. Fixed.
     pub const SLOTS: u32 = 1 << 14;
     /// [`super::IDENTITIES`]: both banks together.
@@ -104,6 +110,8 @@ pub mod size {
 const _: () = {
     assert!(size_of::<Config>() == 10 * 4 + 4 * 2);
     assert!(size_of::<Endpoint>() == 4 + 2 + 6 + 16 + 8 + 48 + 4);
+    assert!(size_of::<Brief>() == 4 + 4 + 6 + 2);
+    assert!(size::BRIEFS.is_power_of_two());
     assert!(size_of::<IdentityKey>() == 20);
     assert!(size_of::<CidrV4Key>() == 8);
     assert!(size_of::<CidrV6Key>() == 20);
@@ -111,7 +119,7 @@ const _: () = {
     assert!(size_of::<PolicyValue>() == 4);
     assert!(size_of::<ServiceKey>() == 20);
     assert!(size_of::<FlowKey>() == 41 + RESERVED);
-    assert!(size_of::<Flow>() == 20);
+    assert!(size_of::<Flow>() == 24);
     assert!(size_of::<LinkKey>() == 8);
     assert!(size_of::<Link>() == 20);
     assert!(size_of::<FragmentKey>() == 44);

@@ -20,6 +20,7 @@ pod!(
     crate::conntrack::Link,
     crate::conntrack::LinkKey,
     crate::denied::DeniedKey,
+    crate::endpoint::Brief,
     crate::endpoint::Endpoint,
     crate::fragment::Fragment,
     crate::fragment::FragmentKey,

@@ -5,7 +5,7 @@ use netpol_enforcer_common::{
     Address, bank_of,
     config::{Config, SHADOW},
     conntrack::tick,
-    endpoint::{Endpoint, Sets},
+    endpoint::{Brief, Endpoint, Sets},
     mark,
 };
 
@@ -28,6 +28,8 @@ pub struct Context {
     pub mark: u32,
     /// See [`tick`]; 0 until [`Context::at_this_moment`].
     pub now: u32,
+    /// Whether the packet's flow was looked for, and is not tracked.
+    pub absent: bool,
 }
 
 impl Context {
@@ -44,6 +46,7 @@ impl Context {
             ifindex: skb.ifindex(),
             mark: mark::field(skb.mark(), config.mark_mask, config.mark_shift),
             now: 0,
+            absent: false,
         })
     }
 
@@ -66,6 +69,25 @@ impl Context {
             return None;
         }
         maps::ENDPOINTS.find(&ifindex)
+    }
+
+    /// The generation of the endpoint behind the packet's link, and what else is written in its brief. `None` does not say that there
+    /// is no endpoint.
+    #[inline(always)]
+    pub fn brief(&self) -> Option<(u32, &'static Brief)> {
+        if self.epoch == 0 {
+            return None;
+        }
+        let brief: &'static Brief = maps::BRIEFS.get(Brief::place(self.ifindex))?;
+        // In one piece, so that the generation is this link's.
+        // SAFETY: the first two words of a brief, which is aligned for it.
+        let both = unsafe { core::ptr::from_ref(brief).cast::<u64>().read_volatile() };
+        let [link, generation] = if cfg!(target_endian = "big") {
+            [(both >> 32) as u32, both as u32]
+        } else {
+            [both as u32, (both >> 32) as u32]
+        };
+        (link == self.ifindex).then_some((generation, brief))
     }
 
     /// The endpoint with a slot.

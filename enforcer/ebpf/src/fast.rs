@@ -4,9 +4,7 @@
 
 use netpol_enforcer_common::{
     Address, Direction,
-    config::SKIP_UNISOLATED,
     conntrack::{ANSWERABLE, DEFERRED, FlowKey},
-    endpoint::SET_NONE,
     mark,
     reason::Reason,
 };
@@ -25,59 +23,67 @@ use crate::{
     trace::{short_way, tracing},
 };
 
-/// Whether a packet at a pod's veth belongs to an approved flow. It is counted and marked then. False says nothing.
+/// What the short way found out about a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Its flow is approved: it is counted and marked, and may pass.
+    Approved,
+    /// Its flow is not tracked.
+    Nothing,
+    /// It has to be looked at in full.
+    Unsure,
+}
+
+/// Looks for the flow of a packet at a pod's veth.
 #[inline(always)]
-pub fn established(context: &Context, direction: Direction) -> bool {
+pub fn established(context: &Context, direction: Direction) -> Found {
     let skb = context.skb;
     let outward = matches!(direction, Direction::Egress);
     if !short_way() || tracing() || !context.ready() || skb.tagged() || !outward && context.deferred() {
-        return false;
+        return Found::Unsure;
     }
     let found = match skb.ether_type() {
         ETHERTYPE_IPV4 => ipv4(skb, outward),
         ETHERTYPE_IPV6 => ipv6(skb, outward),
         _ => None,
     };
-    let Some((mut key, flags)) = found else { return false };
-    let Some(endpoint) = context.endpoint(context.ifindex) else { return false };
-    key.generation = endpoint.generation;
+    let Some((mut key, flags)) = found else { return Found::Unsure };
+    let Some((generation, brief)) = context.brief() else { return Found::Unsure };
+    key.generation = generation;
     if outward {
-        let Some(mac) = skb.linear::<[u16; 3]>(6) else { return false };
-        if !neighbour::mac_is_own(*mac, endpoint)
-            || !endpoint.owns(&key.local)
+        let Some(mac) = skb.linear::<[u16; 3]>(6) else { return Found::Unsure };
+        if !neighbour::mac_is_own(*mac, brief.mac)
             || is_overlay(context.config, key.protocol, key.remote_port)
         {
-            return false;
+            return Found::Unsure;
         }
     }
-    if context.config.has(SKIP_UNISOLATED) {
-        let sets = context.sets(endpoint);
-        if sets.ingress == SET_NONE && sets.egress == SET_NONE {
-            return false;
-        }
+    let Some(flow) = flow::entry(&key) else { return Found::Nothing };
+    // The sender's address was looked at when the flow was approved; addresses don't change within an epoch.
+    if outward && flow.own == 0 {
+        return Found::Unsure;
     }
-    let Some(flow) = flow::entry(&key) else { return false };
     let kind = if key.protocol == TCP { tcp_kind(flags) } else { kind::EITHER };
     let own = kind != kind::REPLY && flow::approved(flow, direction) == context.epoch;
     let answer = kind != kind::OPENING
         && flow::approved(flow, direction.reverse()) == context.epoch
         && (outward || flow.flags & (DEFERRED | ANSWERABLE) != DEFERRED);
     if !own && !answer {
-        return false;
+        return Found::Unsure;
     }
     let now = now();
     if !flow::alive(flow, key.protocol, context.config, now) {
-        return false;
+        return Found::Unsure;
     }
     let closing = key.protocol == TCP && tcp_closes(flags);
     let after = flow::flags_then(flow.flags, key.protocol, kind, closing, !own);
     if outward {
         let defer = if own && flow.flags & DEFERRED != 0 { mark::DEFER } else { 0 };
-        context.set_mark(mark::FORWARDED | defer | u32::from(endpoint.slot) << mark::SLOT_SHIFT);
+        context.set_mark(mark::FORWARDED | defer | u32::from(brief.slot) << mark::SLOT_SHIFT);
     }
     flow::touch(flow, now, after);
     count(Reason::Established.counter(direction), skb.length());
-    true
+    Found::Approved
 }
 
 #[inline(always)]

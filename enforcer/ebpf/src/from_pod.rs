@@ -12,7 +12,7 @@ use crate::{
     DROP, PASS,
     context::{Context, is_node},
     evaluate::Verdict,
-    fast,
+    fast::{self, Found},
     maps::{Scratch, scratch},
     neighbour,
     packet::{
@@ -27,10 +27,11 @@ use crate::{
 #[inline(always)]
 pub fn run(skb: Skb) -> i32 {
     let Some(context) = Context::timeless(skb) else { return DROP };
-    if fast::established(&context, Direction::Egress) {
+    let found = fast::established(&context, Direction::Egress);
+    if found == Found::Approved {
         return PASS;
     }
-    let context = context.at_this_moment();
+    let context = Context { absent: found == Found::Nothing, ..context.at_this_moment() };
     // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let mut subject = Subject { generation: 0, slot: 0, direction: Direction::Egress as u8, flags: 0 };
@@ -71,7 +72,7 @@ fn known(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch) {
     packet.ether_type = context.skb.ether_type();
     if endpoint.mac != [0; 6] {
         let Some(mac) = context.skb.load_halves::<3>(6) else { return verdict.set(Reason::Malformed) };
-        if !neighbour::mac_is_own(mac, endpoint) {
+        if !neighbour::mac_is_own(mac, endpoint.mac) {
             return verdict.set(Reason::Spoofed);
         }
     }

@@ -10,7 +10,7 @@ use netpol_enforcer_common::{
     config::Config,
     conntrack::{Flow, FlowKey, Link, LinkKey},
     denied::{DeniedKey, TOLD_PLACES, Told},
-    endpoint::Endpoint,
+    endpoint::{Brief, Endpoint},
     fragment::{Fragment, FragmentKey},
     identity::{CidrV4Key, CidrV6Key, IdentityKey},
     maps::size,
@@ -33,6 +33,9 @@ pub static EPOCH: Array<u32> = Array::with_max_entries(1, 0);
 
 #[map]
 pub static ENDPOINTS: HashMap<u32, Endpoint> = HashMap::with_max_entries(size::ENDPOINTS, BPF_F_NO_PREALLOC);
+
+#[map]
+pub static BRIEFS: Array<Brief> = Array::with_max_entries(size::BRIEFS, 0);
 
 #[map]
 pub static SLOTS: Array<u32> = Array::with_max_entries(size::SLOTS, 0);
@@ -112,7 +115,7 @@ pub unsafe fn scratch() -> Option<&'static mut Scratch> {
     Some(scratch)
 }
 
-// SAFETY: five words.
+// SAFETY: six words.
 unsafe impl Words for Flow {}
 
 /// Look-up without `unsafe` at every place.

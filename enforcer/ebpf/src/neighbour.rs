@@ -15,7 +15,7 @@ pub fn arp_is_own(skb: Skb, endpoint: &Endpoint) -> bool {
     {
         return false;
     }
-    if !mac_is_own([halves[4], halves[5], halves[6]], endpoint) {
+    if !mac_is_own([halves[4], halves[5], halves[6]], endpoint.mac) {
         return false;
     }
     halves[7] == 0 && halves[8] == 0 || endpoint.owns_v4(word(halves[7], halves[8]))
@@ -23,8 +23,7 @@ pub fn arp_is_own(skb: Skb, endpoint: &Endpoint) -> bool {
 
 /// Whether a MAC address, as loaded from a packet, is the pod's, or not known to be another.
 #[inline(always)]
-pub fn mac_is_own(mac: [u16; 3], endpoint: &Endpoint) -> bool {
-    let [a, b, c, d, e, f] = endpoint.mac;
+pub fn mac_is_own(mac: [u16; 3], [a, b, c, d, e, f]: [u8; 6]) -> bool {
     let own = [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d]), u16::from_ne_bytes([e, f])];
     own[0] | own[1] | own[2] == 0 || (own[0] ^ mac[0]) | (own[1] ^ mac[1]) | (own[2] ^ mac[2]) == 0
 }

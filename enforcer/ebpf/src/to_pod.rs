@@ -5,7 +5,8 @@ use netpol_enforcer_common::{Direction, config::UNKNOWN_ALLOW, endpoint::Endpoin
 use crate::{
     DROP, PASS,
     context::Context,
-    deferred, fast,
+    deferred,
+    fast::{self, Found},
     from_pod::{audits_unknown, other_ether_type},
     maps::{Scratch, scratch},
     packet::{ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse},
@@ -17,10 +18,11 @@ use crate::{
 #[inline(always)]
 pub fn run(skb: Skb) -> i32 {
     let Some(context) = Context::timeless(skb) else { return DROP };
-    if fast::established(&context, Direction::Ingress) {
+    let found = fast::established(&context, Direction::Ingress);
+    if found == Found::Approved {
         return PASS;
     }
-    let context = context.at_this_moment();
+    let context = Context { absent: found == Found::Nothing, ..context.at_this_moment() };
     // SAFETY: once in the program.
     let Some(scratch) = (unsafe { scratch() }) else { return DROP };
     let mut subject = Subject { generation: 0, slot: 0, direction: Direction::Ingress as u8, flags: 0 };

@@ -2,7 +2,6 @@
 
 use netpol_enforcer_common::{
     Direction,
-    config::SKIP_UNISOLATED,
     conntrack::{ANSWERABLE, DEFERRED},
     endpoint::{Endpoint, SET_NONE},
     reason::Reason,
@@ -22,21 +21,16 @@ use crate::{
 #[inline(always)]
 pub fn decide(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, direction: Direction) -> bool {
     let Scratch { packet, question, .. } = scratch;
-    let sets = context.sets(endpoint);
-    let untracked =
-        sets.ingress == SET_NONE && sets.egress == SET_NONE && context.config.has(SKIP_UNISOLATED);
-    if packet.part != part::WHOLE && !untracked {
+    if packet.part != part::WHOLE {
         fragment::resolve(context, endpoint.generation, packet, direction);
-    }
-    if untracked {
-        question.verdict.reset();
-        return question.verdict.answer(Reason::NotIsolated);
     }
     flow::key(&mut question.key, endpoint.generation, packet, direction);
     if packet.kind > kind::REPLY {
         return decide_untracked(context, endpoint, scratch, direction);
     }
-    if let Some(flow) = flow::find(&question.key, context.config, context.now) {
+    if !context.absent
+        && let Some(flow) = flow::find(&question.key, context.config, context.now)
+    {
         let outward = matches!(direction, Direction::Egress);
         let own = packet.kind != kind::REPLY && flow::approved(flow, direction) == context.epoch;
         let answer = packet.kind != kind::OPENING
@@ -143,6 +137,7 @@ pub fn store(context: &Context, endpoint: &Endpoint, question: &mut Question) ->
     if tracing() {
         return true;
     }
+    question.flow.own = u32::from(endpoint.owns(&question.key.local));
     if maps::CONNTRACK.insert(&question.key, &question.flow, 0).is_err() {
         let sets = context.sets(endpoint);
         if sets.ingress != SET_NONE || sets.egress != SET_NONE {

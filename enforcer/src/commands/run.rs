@@ -168,6 +168,7 @@ pub(super) fn run(run: Run) -> Result<()> {
 /// What the maps hold; if nothing yet, and another version is in force, what that knows of endpoints.
 fn adopt(maps: &mut Maps, handover: Option<&Handover>) -> Result<State> {
     let own = maps.read()?;
+    maps.renew_briefs()?;
     let Some(handover) = handover.filter(|_| own.epoch == 0) else { return Ok(own) };
     log::info("taking over from another version", &[("readable", &handover.can_read())]);
     let state = match handover.state() {

@@ -6,7 +6,7 @@ use aya::Pod;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError};
 use netpol_enforcer_common::config::{self, Config};
 use netpol_enforcer_common::conntrack::{self, Flow, FlowKey, Link, LinkKey, tick};
-use netpol_enforcer_common::endpoint::{AUDIT, Endpoint, SET_CLOSED, SET_NONE};
+use netpol_enforcer_common::endpoint::{AUDIT, Brief, Endpoint, SET_CLOSED, SET_NONE};
 use netpol_enforcer_common::fragment::{Fragment, FragmentKey};
 use netpol_enforcer_common::identity::{BANK_BITS, CidrV4Key, CidrV6Key, IdentityKey};
 use netpol_enforcer_common::policy::{BITS_PEER, BITS_PROTOCOL, PolicyKey, PolicyValue};
@@ -33,6 +33,8 @@ pub enum Dumped {
     Epoch,
     /// Pods' links.
     Endpoints,
+    /// What the packets of approved flows need of endpoints.
+    Briefs,
     /// Links by their number in marks.
     Slots,
     /// Classes of single addresses.
@@ -71,6 +73,7 @@ pub fn dump(pins: &Pins, map: Dumped) -> Result<Vec<Row>, LoadError> {
             vec![vec![("epoch", json!(epoch)), ("bank", json!(bank_of(epoch)))]]
         }
         Dumped::Endpoints => hash(pins, maps::ENDPOINTS, endpoint)?,
+        Dumped::Briefs => briefs(pins)?,
         Dumped::Slots => slots(pins)?,
         Dumped::Identities => hash(pins, maps::IDENTITIES, |key: IdentityKey, identity: u32| {
             vec![
@@ -166,12 +169,11 @@ fn endpoint(link: u32, endpoint: Endpoint) -> Row {
         .filter(|word| **word != 0)
         .map(|word| Ipv4Addr::from(word.to_ne_bytes()).to_string());
     let v6 = endpoint.v6.iter().filter(|address| !address.is_none()).map(ToString::to_string);
-    let mac: Vec<String> = endpoint.mac.iter().map(|byte| format!("{byte:02x}")).collect();
     vec![
         ("link", json!(link)),
         ("generation", json!(endpoint.generation)),
         ("slot", json!(endpoint.slot)),
-        ("mac", json!(mac.join(":"))),
+        ("mac", mac(endpoint.mac)),
         ("ingress_bank0", set(endpoint.sets[0].ingress)),
         ("egress_bank0", set(endpoint.sets[0].egress)),
         ("ingress_bank1", set(endpoint.sets[1].ingress)),
@@ -179,6 +181,27 @@ fn endpoint(link: u32, endpoint: Endpoint) -> Row {
         ("audited", json!(endpoint.has(AUDIT))),
         ("addresses", json!(v4.chain(v6).collect::<Vec<_>>())),
     ]
+}
+
+fn briefs(pins: &Pins) -> Result<Vec<Row>, LoadError> {
+    let briefs: Array<MapData, Brief> = typed(pins, maps::BRIEFS)?;
+    let mut rows = Vec::new();
+    for brief in briefs.iter() {
+        let brief = brief.map_err(|error| failed(maps::BRIEFS, error))?;
+        if brief.link != 0 {
+            rows.push(vec![
+                ("link", json!(brief.link)),
+                ("generation", json!(brief.generation)),
+                ("slot", json!(brief.slot)),
+                ("mac", mac(brief.mac)),
+            ]);
+        }
+    }
+    Ok(rows)
+}
+
+fn mac(octets: [u8; 6]) -> Value {
+    json!(octets.map(|octet| format!("{octet:02x}")).join(":"))
 }
 
 fn slots(pins: &Pins) -> Result<Vec<Row>, LoadError> {
@@ -232,6 +255,7 @@ fn flow(key: FlowKey, flow: Flow) -> Row {
         ("egress_epoch", json!(flow.approved[1])),
         ("idle_seconds", json!(age(flow.last_seen))),
         ("flags", json!(flags)),
+        ("own", json!(flow.own != 0)),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError};
 use ipnet::IpNet;
-use netpol_enforcer_common::endpoint::{self, Endpoint, MAX_V4, MAX_V6, Sets};
+use netpol_enforcer_common::endpoint::{self, Brief, Endpoint, MAX_V4, MAX_V6, Sets};
 use netpol_enforcer_common::identity::{BANK_BITS, CidrV4Key, CidrV6Key, IdentityKey};
 use netpol_enforcer_common::policy::{BITS_PEER, BITS_PROTOCOL, PolicyKey, PolicyValue};
 use netpol_enforcer_common::service::ServiceKey;
@@ -24,6 +24,7 @@ use crate::tables::{EndpointRecord, Gates, SetId, State, TableError, Tables};
 pub struct Maps {
     epoch: Array<MapData, u32>,
     endpoints: HashMap<MapData, u32, Endpoint>,
+    briefs: Array<MapData, Brief>,
     slots: Array<MapData, u32>,
     identities: HashMap<MapData, IdentityKey, u32>,
     cidrs_v4: LpmTrie<MapData, CidrV4Key, u32>,
@@ -44,6 +45,7 @@ impl Maps {
         Ok(Self {
             epoch: typed(pins, maps::EPOCH)?,
             endpoints: typed(pins, maps::ENDPOINTS)?,
+            briefs: typed(pins, maps::BRIEFS)?,
             slots: typed(pins, maps::SLOTS)?,
             identities: typed(pins, maps::IDENTITIES)?,
             cidrs_v4: typed(pins, maps::CIDRS_V4)?,
@@ -64,6 +66,23 @@ impl Maps {
     /// When there can't be a thread that waits.
     pub fn tell_of_packets(&mut self, over: impl Fn() + Send + 'static) -> std::io::Result<()> {
         self.grace = Grace::aside(over)?;
+        Ok(())
+    }
+
+    fn set_brief(&mut self, place: u32, brief: Brief) -> Result<(), TableError> {
+        written(maps::BRIEFS, self.briefs.set(place, brief, 0))
+    }
+
+    /// Writes the briefs of all endpoints: an earlier run may have been ended between the two.
+    ///
+    /// # Errors
+    /// When a map can't be read or written.
+    pub fn renew_briefs(&mut self) -> Result<(), LoadError> {
+        let endpoints: Vec<(u32, Endpoint)> = self.endpoints.iter().filter_map(Result::ok).collect();
+        for (link, endpoint) in endpoints {
+            let written = self.briefs.set(Brief::place(link), Brief::of(link, &endpoint), 0);
+            written.map_err(|error| LoadError::Map { map: maps::BRIEFS, source: Box::new(error) })?;
+        }
         Ok(())
     }
 
@@ -196,10 +215,17 @@ impl Tables for Maps {
     }
 
     fn set_endpoint(&mut self, link: u32, endpoint: &EndpointRecord) -> Result<(), TableError> {
-        written(maps::ENDPOINTS, self.endpoints.insert(link, kernel_endpoint(endpoint), 0))
+        let endpoint = kernel_endpoint(endpoint);
+        written(maps::ENDPOINTS, self.endpoints.insert(link, endpoint, 0))?;
+        self.set_brief(Brief::place(link), Brief::of(link, &endpoint))
     }
 
     fn remove_endpoint(&mut self, link: u32) -> Result<(), TableError> {
+        let place = Brief::place(link);
+        let failed = |error| failed(maps::BRIEFS, error);
+        if self.briefs.get(&place, 0).map_err(failed)?.link == link {
+            self.set_brief(place, Brief::default())?;
+        }
         removed(maps::ENDPOINTS, self.endpoints.remove(&link))
     }
 

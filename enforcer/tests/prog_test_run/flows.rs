@@ -1,8 +1,6 @@
 //! Replies, revocation and what is no reply.
 
-use netpol_enforcer_common::{
-    config::SKIP_UNISOLATED, endpoint::SET_NONE, identity::ANY, policy::PolicyPrefix, reason::Reason,
-};
+use netpol_enforcer_common::{endpoint::SET_NONE, identity::ANY, policy::PolicyPrefix, reason::Reason};
 
 use crate::{
     lab::{self, EGRESS, GENERATION, INGRESS, NODE, OTHER, POD, POD6, REMOTE, REMOTE6},
@@ -156,18 +154,6 @@ fn isolation_does_not_cut_what_the_pod_had_opened() {
     assert!(lab.receive(&udp((REMOTE, 53), (POD, 1000))).passed());
     assert!(lab.receive(&tcp((REMOTE, 80), (POD, 1000), SYN | ACK)).passed());
     assert!(!lab.receive(&udp((REMOTE, 54), (POD, 1000))).passed());
-}
-
-#[test]
-fn unisolated_endpoints_need_not_be_tracked() {
-    let mut lab = lab!();
-    lab.config.flags |= SKIP_UNISOLATED;
-    lab.configure();
-    assert!(lab.send(&udp((POD, 1000), (REMOTE, 53))).passed());
-    assert!(lab.receive(&tcp((REMOTE, 1000), (POD, 80), SYN)).passed());
-    lab.isolate(INGRESS, SET_NONE);
-    lab.next_epoch();
-    assert!(!lab.receive(&udp((REMOTE, 53), (POD, 1000))).passed());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use netpol_enforcer_common::{
     config::{Config, EVENTS_ALLOWED},
     conntrack::{DEFERRED, Flow, FlowKey, Link, LinkKey, tick},
     denied::DeniedKey,
-    endpoint::{Endpoint, SET_NONE, Sets},
+    endpoint::{Brief, Endpoint, SET_NONE, Sets},
     event::Event,
     identity::{BANK_BITS, CidrV4Key, CidrV6Key, IdentityKey},
     maps,
@@ -180,6 +180,7 @@ impl Lab {
             flags: self.flags,
         };
         self.hash(maps::ENDPOINTS, ifindex, endpoint);
+        self.array(maps::BRIEFS, Brief::place(ifindex), Brief::of(ifindex, &endpoint));
     }
 
     /// Gives the pod's address to another generation.
@@ -246,9 +247,15 @@ impl Lab {
 
     /// Forgets the pod.
     pub(crate) fn forget(&mut self) {
+        self.brief(Brief::default());
         let mut endpoints: HashMap<_, u32, Endpoint> =
             self.ebpf.map_mut(maps::ENDPOINTS).expect("endpoints").try_into().expect("a hash");
         endpoints.remove(&IFINDEX).expect("an endpoint");
+    }
+
+    /// Writes what is where the pod's brief would be.
+    pub(crate) fn brief(&mut self, brief: Brief) {
+        self.array(maps::BRIEFS, Brief::place(IFINDEX), brief);
     }
 
     /// Adds a rule to a set.

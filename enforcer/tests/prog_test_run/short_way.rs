@@ -3,7 +3,7 @@
 
 use netpol_enforcer::test_run::{Outcome, Surroundings};
 use netpol_enforcer_common::{
-    config::{EVENTS_ALLOWED, SKIP_UNISOLATED},
+    config::EVENTS_ALLOWED,
     endpoint::{AUDIT, SET_CLOSED, SET_NONE},
     event::Event,
     identity::ANY,
@@ -131,7 +131,7 @@ impl Change {
             ),
             4 => Self::Audit(random.one_in(3)),
             5 => Self::Generation(1005 + random.below(2)),
-            6 => Self::Settings(random.of(&[EVENTS_ALLOWED, EVENTS_ALLOWED | SKIP_UNISOLATED])),
+            6 => Self::Settings(random.of(&[EVENTS_ALLOWED, 0])),
             7 | 8 => Self::Age(AGE * (1 + random.below(3))),
             _ => Self::Links,
         }

@@ -3,15 +3,19 @@
 use netpol_enforcer::test_run::Surroundings;
 use netpol_enforcer_common::{
     config::{MAX_OVERLAY_PORTS, OVERLAY_IP},
-    endpoint::SET_NONE,
+    endpoint::{Brief, SET_NONE},
     identity::ANY,
+    maps::size,
     policy::{PolicyPrefix, port_prefixes},
     programs,
     reason::Reason,
 };
 
 use crate::{
-    lab::{EGRESS, INGRESS, NODE, OTHER, POD, POD6, REMOTE, REMOTE6, UPLINK},
+    lab::{
+        EGRESS, IFINDEX, INGRESS, NODE, OTHER, OTHER_GENERATION, OTHER_SLOT, POD, POD6, REMOTE, REMOTE6,
+        SLOT, UPLINK,
+    },
     packets::{ACK, SYN, V4, frame, ip, tcp, udp, udp_header},
 };
 
@@ -142,6 +146,40 @@ fn the_short_way_is_no_way_round() {
     let deferred = crate::lab::marked(crate::lab::forwarded(99) | netpol_enforcer_common::mark::DEFER);
     assert!(!lab.receive_marked(&tcp((OTHER, 1), (POD, 80), ACK), deferred).passed());
     assert_eq!(lab.reason(), Some(Reason::SlotUnknown));
+}
+
+#[test]
+fn a_link_whose_brief_is_another_links_is_looked_up_in_full() {
+    let mut lab = lab!();
+    lab.isolate(INGRESS, EGRESS);
+    let ports = port_prefixes(80, 80).next().expect("one");
+    lab.allow(PolicyPrefix::ports(EGRESS, ANY, 6, ports));
+    let brief =
+        Brief { link: IFINDEX + size::BRIEFS, generation: OTHER_GENERATION, mac: [0; 6], slot: OTHER_SLOT };
+    assert_eq!(Brief::place(brief.link), Brief::place(IFINDEX));
+    for brief in [brief, Brief::default()] {
+        lab.brief(brief);
+        assert!(lab.send(&tcp((POD, 40_000), (REMOTE, 80), SYN)).passed());
+        let within = lab.send(&tcp((POD, 40_000), (REMOTE, 80), ACK));
+        assert!(within.passed());
+        assert_eq!(within.mark, crate::lab::marked(crate::lab::forwarded(SLOT)));
+        assert!(lab.receive(&tcp((REMOTE, 80), (POD, 40_000), SYN | ACK)).passed());
+        assert!(!lab.receive(&tcp((REMOTE, 81), (POD, 40_000), SYN | ACK)).passed());
+        assert!(!lab.send(&tcp((POD, 40_000), (REMOTE, 81), SYN)).passed());
+    }
+}
+
+#[test]
+fn what_was_let_in_for_another_address_is_not_let_out_from_it() {
+    let mut lab = lab!();
+    lab.isolate(INGRESS, SET_NONE);
+    lab.allow(PolicyPrefix::any_port(INGRESS, ANY, 6));
+    // The host may route to the pod what is not its own. The pod may not send from there, with an approved flow or without.
+    assert!(lab.receive(&tcp((REMOTE, 40_000), (OTHER, 80), SYN)).passed());
+    assert!(!lab.send(&tcp((OTHER, 80), (REMOTE, 40_000), SYN | ACK)).passed());
+    assert_eq!(lab.reason(), Some(Reason::Spoofed));
+    assert!(!lab.send(&tcp((OTHER, 80), (REMOTE, 40_000), ACK)).passed());
+    assert_eq!(lab.reason(), Some(Reason::Spoofed));
 }
 
 #[test]
