@@ -1,6 +1,6 @@
 //! What a program knows besides the packet: settings, epoch, mark, time.
 
-use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
 use netpol_enforcer_common::{
     Address, bank_of,
     config::{Config, SHADOW},
@@ -10,7 +10,7 @@ use netpol_enforcer_common::{
 };
 
 use crate::{
-    maps::{self, Find as _},
+    maps::{self, Clock, Find as _},
     skb::Skb,
 };
 
@@ -144,11 +144,18 @@ impl Context {
     }
 }
 
-/// The time.
+/// The time. The helper is asked once in a jiffy: reading those takes no call.
 #[inline(always)]
 pub fn now() -> u32 {
-    // SAFETY: a helper without arguments.
-    tick(unsafe { bpf_ktime_get_coarse_ns() })
+    // SAFETY, also below: a helper without arguments.
+    let jiffies = unsafe { bpf_jiffies64() };
+    let Some(clock) = maps::CLOCK.get_ptr_mut(0) else { return 0 };
+    // SAFETY: a value of this CPU's own.
+    let clock = unsafe { &mut *clock };
+    if clock.jiffies != jiffies {
+        *clock = Clock { jiffies, tick: tick(unsafe { bpf_ktime_get_coarse_ns() }), reserved: 0 };
+    }
+    clock.tick
 }
 
 /// Whether a packet is marked for a later verdict on its egress.

@@ -11,6 +11,9 @@ use aya_ebpf::{
 #[derive(Clone, Copy)]
 pub struct Skb(*mut __sk_buff);
 
+/// Up to where the verifier is sure to follow an offset that is not constant.
+const FIRST_BYTES: u32 = 1024;
+
 // In all of these: SAFETY: the pointer is the program's context, and the verifier admits no other access to it than that of
 // whole fields at their place.
 impl Skb {
@@ -95,6 +98,11 @@ impl Skb {
     /// Copies `N` words.
     #[inline(always)]
     pub fn load<const N: usize>(self, offset: u32) -> Option<[u32; N]> {
+        if offset <= FIRST_BYTES
+            && let Some(words) = self.linear::<[u32; N]>(offset)
+        {
+            return Some(*words);
+        }
         let mut words = MaybeUninit::<[u32; N]>::uninit();
         let size = (N * 4) as u32;
         let result = unsafe { bpf_skb_load_bytes(self.0.cast(), offset, words.as_mut_ptr().cast(), size) };
@@ -105,6 +113,11 @@ impl Skb {
     /// Copies `N` half-words.
     #[inline(always)]
     pub fn load_halves<const N: usize>(self, offset: u32) -> Option<[u16; N]> {
+        if offset <= FIRST_BYTES
+            && let Some(halves) = self.linear::<[u16; N]>(offset)
+        {
+            return Some(*halves);
+        }
         let mut halves = MaybeUninit::<[u16; N]>::uninit();
         let size = (N * 2) as u32;
         let result = unsafe { bpf_skb_load_bytes(self.0.cast(), offset, halves.as_mut_ptr().cast(), size) };
