@@ -6,7 +6,9 @@ mod kinds;
 mod labels;
 mod listening;
 mod namespace;
+mod namespaces;
 mod policies;
+mod selections;
 mod targets;
 mod workloads;
 
@@ -15,13 +17,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use netpol_policy::model::{
     Cluster, Direction, EndpointSlice, LabelSelector, LabelValue, Labels, METADATA_NAME, Namespace,
-    NetworkPolicy, ObjectName, Pod, PodNamespaces, Requirement, Service,
+    NetworkPolicy, Node, ObjectName, Pod, PodNamespaces, Requirement, Service,
 };
 
 pub(crate) use self::flows::{Denied, Flow};
 pub use self::listening::Listening;
 use self::namespace::NamespaceIndex;
+pub(crate) use self::namespace::PodAt;
+use self::namespaces::Namespaces;
 use self::policies::Policies;
+use self::selections::{Matched, Selections};
+pub(crate) use self::selections::{Group, KINDS, PODS, Workloads};
 pub use self::targets::Target;
 use crate::facts::ClusterFacts;
 use crate::hash::{HashMap, HashSet};
@@ -36,11 +42,12 @@ type Similar = HashMap<(Box<str>, Box<str>), Option<Box<str>>>;
 pub struct Index<'c> {
     cluster: &'c Cluster,
     facts: Option<&'c ClusterFacts>,
-    namespaces: Arc<BTreeMap<&'c str, NamespaceIndex<'c>>>,
+    namespaces: Arc<Namespaces<'c>>,
     /// Namespaces whose manifests have a label.
     by_namespace_label: Arc<HashMap<(&'c str, &'c str), Vec<&'c str>>>,
     /// Namespaces with pods that have a label.
     by_pod_label: Arc<HashMap<(&'c str, &'c str), Vec<&'c str>>>,
+    selections: Arc<Selections>,
     /// Many policies ask about the same pods.
     listening: Arc<Mutex<HashMap<Selected, Option<Arc<Listening>>>>>,
     /// What keys and values of labels of namespaces were probably meant to be.
@@ -55,9 +62,10 @@ pub struct Index<'c> {
     /// Those of the API server.
     api_server_slices: Arc<[&'c EndpointSlice]>,
     targets: Arc<HashMap<&'c str, Vec<Target<'c>>>>,
+    nodes: Arc<HashMap<&'c str, &'c Node>>,
     policies: Arc<Policies<'c>>,
-    /// What the policies deny of flows that rules allow.
-    flows: Mutex<HashMap<Flow, Arc<Denied>>>,
+    /// What the policies deny of flows that rules allow. Not for one new policy: it hardly asks twice.
+    flows: Option<Mutex<HashMap<Flow, Arc<Denied>>>>,
     /// Policies that take the place of those of the same names.
     newer: Policies<'c>,
     replaced: HashSet<&'c ObjectName>,
@@ -86,14 +94,14 @@ impl<'c> Index<'c> {
         let mut by_namespace_label = HashMap::<_, Vec<_>>::default();
         let mut by_pod_label = HashMap::<_, Vec<_>>::default();
         for (name, namespace) in &cluster.namespaces {
-            namespaces.entry(&**name).or_default().labels = Some(namespace.labels());
+            namespaces.insert(name, NamespaceIndex::of(namespace));
             for (key, value) in namespace.labels() {
                 by_namespace_label.entry((key.as_str(), value.as_str())).or_default().push(&**name);
             }
         }
         for pod in &cluster.pods {
             let name = &*pod.name.namespace;
-            let namespace = namespaces.entry(name).or_default();
+            let namespace = namespaces.entry(name).or_insert_with(|| NamespaceIndex::named(name));
             if pod.is_subject() {
                 namespace.add(pod, |key, value| by_pod_label.entry((key, value)).or_default().push(name));
             } else if pod.host_network {
@@ -108,9 +116,10 @@ impl<'c> Index<'c> {
                 namespace.add_service(service);
             }
         }
-        let on_nodes = namespaces.iter().filter(|(_, namespace)| !namespace.host_network.is_empty());
-        let on_nodes = on_nodes.map(|(name, _)| *name).collect();
-        let has_workloads = namespaces.values().any(NamespaceIndex::has_workloads);
+        let namespaces = Namespaces::new(namespaces);
+        let on_nodes = namespaces.iter().filter(|namespace| !namespace.host_network.is_empty());
+        let on_nodes = on_nodes.map(|namespace| namespace.name).collect();
+        let has_workloads = namespaces.iter().any(NamespaceIndex::has_workloads);
         let targets = Arc::new(targets::targets(cluster, &namespaces));
         let policies = Arc::new(Policies::new(cluster.policies.iter().map(Arc::as_ref)));
         let (newer, replaced) = (Policies::default(), HashSet::default());
@@ -120,6 +129,7 @@ impl<'c> Index<'c> {
             namespaces: Arc::new(namespaces),
             by_namespace_label: Arc::new(by_namespace_label),
             by_pod_label: Arc::new(by_pod_label),
+            selections: Arc::default(),
             listening: Arc::default(),
             similar: Arc::default(),
             dns: Arc::default(),
@@ -132,8 +142,9 @@ impl<'c> Index<'c> {
                 .filter(|slice| is_api_server(&slice.service))
                 .collect(),
             targets,
+            nodes: Arc::new(cluster.nodes.iter().map(|node| (&*node.name, node)).collect()),
             policies,
-            flows: Mutex::default(),
+            flows: Some(Mutex::default()),
             newer,
             replaced,
         }
@@ -157,6 +168,7 @@ impl<'c> Index<'c> {
             namespaces: self.namespaces.clone(),
             by_namespace_label: self.by_namespace_label.clone(),
             by_pod_label: self.by_pod_label.clone(),
+            selections: self.selections.clone(),
             listening: self.listening.clone(),
             similar: self.similar.clone(),
             dns: self.dns.clone(),
@@ -165,8 +177,9 @@ impl<'c> Index<'c> {
             services: self.services.clone(),
             api_server_slices: self.api_server_slices.clone(),
             targets: self.targets.clone(),
+            nodes: self.nodes.clone(),
             policies: self.policies.clone(),
-            flows: Mutex::default(),
+            flows: (policies.clone().nth(1).is_some()).then(Mutex::default),
             replaced: replaced.collect(),
             newer: Policies::new(policies),
         }
@@ -191,9 +204,24 @@ impl<'c> Index<'c> {
         older.chain(self.newer.isolating(pod, direction))
     }
 
+    /// The same of a pod of the index, from what is remembered.
+    pub(crate) fn isolating_at<'i>(
+        &'i self,
+        at: PodAt<'i, 'c>,
+        direction: Direction,
+    ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
+        let older = at.isolating(&self.policies, direction).filter(|policy| self.counts(policy));
+        older.chain(self.newer.isolating(at.pod(), direction))
+    }
+
     /// The pods of a namespace that entry points send their callers to.
     pub fn targets(&self, namespace: &str) -> &[Target<'c>] {
         self.targets.get(namespace).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// A node by its name.
+    pub(crate) fn node(&self, name: &str) -> Option<&'c Node> {
+        self.nodes.get(name).copied()
     }
 
     /// The Services of a namespace.
@@ -218,7 +246,8 @@ impl<'c> Index<'c> {
     /// The same with what a live cluster says about itself.
     #[must_use]
     pub fn with_facts(self, facts: &'c ClusterFacts) -> Self {
-        Self { facts: Some(facts), ..self }
+        // Which namespaces a selector surely means depends on it.
+        Self { facts: Some(facts), selections: Arc::default(), ..self }
     }
 
     /// What a live cluster says about itself, when there is one.
@@ -265,21 +294,18 @@ impl<'c> Index<'c> {
         self.namespaces.get(namespace).into_iter().flat_map(|namespace| namespace.matching(selector))
     }
 
-    /// The same, each pod with `namespace/name` of its workload, as far as the pod's name and labels tell.
+    /// The same as far as [`PodAt`] tells more of a pod.
     pub(crate) fn members<'i>(
         &'i self,
         namespace: &str,
         selector: &'i LabelSelector,
-    ) -> impl Iterator<Item = (&'i str, &'c Pod)> + use<'i, 'c> {
+    ) -> impl Iterator<Item = PodAt<'i, 'c>> + use<'i, 'c> {
         self.namespaces.get(namespace).into_iter().flat_map(|namespace| namespace.members(selector))
     }
 
-    /// One pod of each workload of a namespace, with the workload's name.
-    pub(crate) fn workloads<'i>(
-        &'i self,
-        namespace: &str,
-    ) -> impl Iterator<Item = (&'i str, &'c Pod)> + use<'i, 'c> {
-        self.namespaces.get(namespace).into_iter().flat_map(NamespaceIndex::workloads)
+    /// The number of a namespace.
+    pub(crate) fn place(&self, namespace: &str) -> Option<u32> {
+        self.namespaces.number(namespace)
     }
 
     /// The values that a label has on the pods of a namespace, each once.
@@ -358,7 +384,7 @@ impl<'c> Index<'c> {
         if let Some(named) = names_required(selector) {
             let mut names: Vec<&'c str> = Vec::new();
             for name in &named {
-                names.extend(self.namespaces.get_key_value(*name).map(|(name, _)| *name));
+                names.extend(self.namespaces.get(name).map(|namespace| namespace.name));
             }
             let all = self.facts.is_some_and(|facts| facts.all_namespaces);
             let complete = all || names.len() == named.len();
@@ -375,7 +401,7 @@ impl<'c> Index<'c> {
         });
         let mut names = match labelled.min_by_key(Vec::len) {
             Some(names) => names,
-            None => self.namespaces.keys().copied().collect(),
+            None => self.namespaces.names().collect(),
         };
         names.retain(|name| self.namespace_matches(name, selector));
         names.sort_unstable();
@@ -390,7 +416,7 @@ impl<'c> Index<'c> {
 
     /// Whether a namespace is among those given, or a workload of it.
     pub fn knows_namespace(&self, name: &str) -> bool {
-        self.namespaces.contains_key(name)
+        self.namespaces.number(name).is_some()
     }
 
     /// Whether a label of namespaces can be looked for at all: the names of some are known, or some have a manifest.
@@ -406,7 +432,7 @@ impl<'c> Index<'c> {
         known.unwrap_or_else(|| {
             let labelled = self.by_namespace_label.keys().filter(|(known, _)| *known == key);
             let meant = if key == METADATA_NAME {
-                let names = self.namespaces.keys().copied().filter(|name| !ALWAYS.contains(name));
+                let names = self.namespaces.names().filter(|name| !ALWAYS.contains(name));
                 slip::meant(value, names.chain(ALWAYS))
             } else {
                 slip::meant(value, labelled.map(|(_, value)| *value))
@@ -419,8 +445,8 @@ impl<'c> Index<'c> {
 
     /// Whether a namespace has the labels; of one without a manifest only the name is known.
     pub fn namespace_matches(&self, name: &str, selector: &LabelSelector) -> bool {
-        match self.namespaces.get(name).and_then(|namespace| namespace.labels) {
-            Some(labels) => selector.matches(labels),
+        match self.namespaces.get(name) {
+            Some(namespace) => namespace.matches(selector),
             None => selector.matches(Namespace::new(name, Labels::new()).labels()),
         }
     }
@@ -453,7 +479,8 @@ impl<'c> Index<'c> {
         own: &str,
         pods: &'i LabelSelector,
     ) -> Option<impl Iterator<Item = &'c Pod> + use<'i, 'c>> {
-        Some(self.known(namespaces, own)?.into_iter().flat_map(|name| self.pods(name, pods)))
+        let known = self.known(namespaces, own)?.into_iter().map(|number| self.namespaces.numbered(number));
+        Some(known.flat_map(|namespace| namespace.matching(pods)))
     }
 
     /// The same as [`Self::pods_of`], but one pod for each combination of namespace, labels and ports.
@@ -463,9 +490,72 @@ impl<'c> Index<'c> {
         own: &str,
         pods: &'i LabelSelector,
     ) -> Option<impl Iterator<Item = &'c Pod> + use<'i, 'c>> {
-        let names = self.known(namespaces, own)?.into_iter();
-        let namespaces = names.filter_map(|name| self.namespaces.get(name));
-        Some(namespaces.flat_map(|namespace| namespace.kinds(pods)))
+        let known = self.known(namespaces, own)?.into_iter().map(|number| self.namespaces.numbered(number));
+        Some(known.flat_map(|namespace| namespace.kinds(pods)))
+    }
+
+    /// The same as [`Self::kinds_of`], at most [`KINDS`], and what others asked for is remembered.
+    pub(crate) fn some_kinds_of(
+        &self,
+        namespaces: &PodNamespaces,
+        own: &str,
+        pods: &LabelSelector,
+    ) -> Option<Vec<PodAt<'_, 'c>>> {
+        let mut all = Vec::new();
+        for number in self.known(namespaces, own)? {
+            let namespace = self.namespaces.numbered(number);
+            let work_out = || namespace.kind_numbers(pods).take(KINDS).collect::<Arc<[_]>>();
+            let kinds = self.selections.kinds.answer((number, pods.clone()), work_out, |kinds| kinds.len());
+            all.extend(kinds.iter().take(KINDS - all.len()).map(|kind| namespace.of_kind(*kind)));
+            if all.len() == KINDS {
+                break;
+            }
+        }
+        Some(all)
+    }
+
+    /// Whether some pod is one of those that a selector means in some namespaces; `None` as with [`Self::pods_of`].
+    pub(crate) fn is_some_pod(
+        &self,
+        namespaces: &PodNamespaces,
+        own: &str,
+        pods: &LabelSelector,
+    ) -> Option<bool> {
+        self.some_kinds_of(namespaces, own, pods).map(|kinds| !kinds.is_empty())
+    }
+
+    /// The numbers of the namespaces that a peer means, as far as they are known. `own` is the namespace of the policy.
+    pub(crate) fn places(&self, namespaces: &PodNamespaces, own: &str) -> Places {
+        match namespaces {
+            PodNamespaces::Own => Places::One(self.namespaces.number(own)),
+            PodNamespaces::Selected(selector) => Places::All(self.matched(selector).0),
+        }
+    }
+
+    /// The workloads of a namespace, given by its number, whose pods a selector matches.
+    pub(crate) fn workloads_of(&self, namespace: u32, pods: &LabelSelector) -> Arc<Workloads> {
+        let work_out = || Arc::new(self.namespaces.numbered(namespace).workloads_of(pods));
+        self.selections.workloads.answer((namespace, pods.clone()), work_out, |known| known.all.len() * 4)
+    }
+
+    /// A pod of a namespace by their numbers.
+    pub(crate) fn pod_at(&self, namespace: u32, pod: u32) -> PodAt<'_, 'c> {
+        self.namespaces.numbered(namespace).at(pod)
+    }
+
+    /// The first pods of all workloads of a namespace, which is given by its number.
+    pub(crate) fn workloads(&self, namespace: u32) -> impl Iterator<Item = PodAt<'_, 'c>> {
+        self.namespaces.numbered(namespace).firsts()
+    }
+
+    /// The namespaces of a selector by their numbers, and whether no other can match.
+    fn matched(&self, selector: &LabelSelector) -> Matched {
+        let work_out = || {
+            let matched = self.namespaces(selector);
+            let numbers = matched.names.iter().filter_map(|name| self.namespaces.number(name));
+            (numbers.collect(), matched.complete)
+        };
+        self.selections.namespaces.answer(selector.clone(), work_out, |(numbers, _)| numbers.len())
     }
 
     /// Where the pods listen that a selector means in some namespaces; `None` when nobody can tell, as with
@@ -489,10 +579,8 @@ impl<'c> Index<'c> {
         }
         let listening = self.known(namespaces, own).map(|names| {
             let mut all = Listening::nowhere();
-            for name in names {
-                if let Some(namespace) = self.namespaces.get(name) {
-                    namespace.listen(pods, &mut all);
-                }
+            for number in names {
+                self.namespaces.numbered(number).listen(pods, &mut all);
             }
             Arc::new(all)
         });
@@ -501,22 +589,65 @@ impl<'c> Index<'c> {
     }
 
     /// The namespaces of a peer, when all of them and their workloads were given.
-    fn known(&self, namespaces: &PodNamespaces, own: &str) -> Option<Vec<&'c str>> {
+    fn known(&self, namespaces: &PodNamespaces, own: &str) -> Option<Places> {
         if !self.has_workloads {
             return None;
         }
-        let names = match namespaces {
-            PodNamespaces::Own => self.namespaces.get_key_value(own).map(|(name, _)| vec![*name])?,
+        let places = match namespaces {
+            PodNamespaces::Own => Places::One(Some(self.namespaces.number(own)?)),
             PodNamespaces::Selected(selector) => {
                 if names_required(selector).is_none() && !selector.requirements().any(asks_for_label) {
                     return None;
                 }
-                let matched = self.namespaces(selector);
-                matched.complete.then_some(matched.names)?
+                let (numbers, complete) = self.matched(selector);
+                complete.then_some(Places::All(numbers))?
             }
         };
-        let known = !names.is_empty() && names.iter().all(|name| self.knows_workloads_of(name));
-        known.then_some(names)
+        let numbers = places.numbers();
+        let known = !numbers.is_empty()
+            && numbers.iter().all(|number| self.namespaces.numbered(*number).has_workloads());
+        known.then_some(places)
+    }
+}
+
+/// Namespaces by their numbers.
+pub(crate) enum Places {
+    One(Option<u32>),
+    All(Arc<[u32]>),
+}
+
+impl Places {
+    /// The numbers.
+    pub(crate) fn numbers(&self) -> &[u32] {
+        match self {
+            Self::One(number) => number.as_slice(),
+            Self::All(numbers) => numbers,
+        }
+    }
+}
+
+impl IntoIterator for Places {
+    type Item = u32;
+    type IntoIter = PlacesIter;
+
+    fn into_iter(self) -> PlacesIter {
+        PlacesIter { places: self, next: 0 }
+    }
+}
+
+/// The numbers one by one.
+pub(crate) struct PlacesIter {
+    places: Places,
+    next: usize,
+}
+
+impl Iterator for PlacesIter {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let number = self.places.numbers().get(self.next).copied();
+        self.next += 1;
+        number
     }
 }
 

@@ -107,12 +107,14 @@ impl<'e, 'c> Matrix<'e, 'c> {
 
 /// Whether some address of one end can talk to some of the other; an end without a known address may have any.
 pub(crate) fn have_common_family(a: Endpoint<'_>, b: Endpoint<'_>) -> bool {
-    let families = |end: Endpoint<'_>| -> Vec<bool> {
-        let of_pod = end.as_pod().map(|pod| pod.addresses.iter().copied()).into_iter().flatten();
-        end.address().into_iter().chain(of_pod).map(|address| address.is_ipv4()).collect()
+    let families = |end: Endpoint<'_>| {
+        let of_pod = end.as_pod().into_iter().flat_map(|pod| &pod.addresses).copied();
+        end.address().into_iter().chain(of_pod).fold([false; 2], |[four, six], address| {
+            [four | address.is_ipv4(), six | address.is_ipv6()]
+        })
     };
     let (a, b) = (families(a), families(b));
-    a.is_empty() || b.is_empty() || a.iter().any(|family| b.contains(family))
+    a == [false; 2] || b == [false; 2] || a.iter().zip(b).any(|(a, b)| *a && b)
 }
 
 impl End<'_> {

@@ -29,7 +29,8 @@ impl<'f> Places<'f> {
 
     /// Where the name of a workload is written, in the first file that has it.
     pub fn of(&self, name: &WorkloadName) -> Option<Place> {
-        self.by_name.get_or_init(|| self.collect()).get(name).copied()
+        let places = self.by_name.get_or_init(|| self.collect());
+        if places.is_empty() { None } else { places.get(name).copied() }
     }
 
     /// Where an entry point names the Service of one of its backends, in the first file that has it.

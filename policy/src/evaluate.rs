@@ -15,7 +15,7 @@ mod reachability;
 
 pub use connections::Connections;
 pub use decision::{Decision, Exemption, Isolation, Lack, NearMiss, RuleRef, Verdict};
-pub use endpoint::{Endpoint, Flow};
+pub use endpoint::{Endpoint, Flow, families};
 pub use evaluator::Evaluator;
 pub use port_set::PortSet;
 pub use reachability::Reachability;

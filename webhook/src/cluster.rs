@@ -34,6 +34,13 @@ impl Watch {
         Arc::new(Self { store: Store::new(), current: RwLock::default(), contact: RwLock::default() })
     }
 
+    /// What is known already, without an API server.
+    pub fn of(snapshot: Snapshot) -> Arc<Self> {
+        let watch = Self::new();
+        *watch.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
+        watch
+    }
+
     /// Watches until it is dropped.
     pub async fn run(self: Arc<Self>, client: Client) {
         let build = build::keep_built(Arc::clone(&self));

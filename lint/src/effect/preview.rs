@@ -1,16 +1,16 @@
 //! What a change does to who may connect, within a bound: for whoever is about to make it.
 
+mod ends;
+
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::sync::Arc;
 
-use netpol_policy::evaluate::{Endpoint, Evaluator, Reachability};
-use netpol_policy::model::{Cluster, Direction, NetworkPolicy, Peer, Peers, Pod, PodNamespaces};
+use netpol_policy::model::{Direction, NetworkPolicy};
 
+use self::ends::{Ends, Subject};
 use super::groups::{Flow, Flows, Pairs};
 use crate::hash::HashSet;
-use crate::index::Index;
-use crate::matrix::{have_common_family, world};
+use crate::index::{Group, Index, PODS};
+use crate::matrix::have_common_family;
 use crate::output::plural;
 
 /// What a change does. Pods of one workload count as one end of a connection; pods in the policy's namespace and those that
@@ -26,9 +26,6 @@ pub struct Preview {
     /// There were more pods or connections than could be looked at.
     pub cut: bool,
 }
-
-/// The most pods that are looked at one by one.
-const PODS: usize = 2000;
 
 /// The most connections to name.
 const NAMED: usize = 3;
@@ -49,96 +46,95 @@ impl Preview {
         if before == Some(after) {
             return preview;
         }
-        let own = &*after.name.namespace;
-        let mut workloads = BTreeMap::<&str, (&Pod, usize)>::new();
-        // Two selectors may select the same pods.
-        let (mut counted, mut seen) = (0, HashSet::default());
-        let before_selects =
-            before.map(|before| &before.pod_selector).filter(|old| **old != after.pod_selector);
-        for selector in before_selects.into_iter().chain([&after.pod_selector]) {
-            for (workload, pod) in index.members(own, selector) {
-                if counted == PODS {
-                    preview.cut = true;
-                    break;
-                }
-                if before_selects.is_none() || seen.insert(std::ptr::from_ref(pod)) {
-                    workloads.entry(workload).or_insert((pod, 0)).1 += 1;
-                    counted += 1;
-                }
-            }
+        let subjects = preview.subjects(before, after, index);
+        for subject in &subjects {
+            preview.count(before, after, index, subject);
         }
-        for (pod, count) in workloads.values() {
-            preview.count(before, after, index, pod, *count);
-        }
-        preview.connect(before, after, index, &workloads, pairs);
+        preview.connect(before, after, index, &subjects, pairs);
         preview
     }
 
-    /// Counts pods of one kind that are isolated from now on, or no longer.
+    /// The pods that a policy selects, or selected before, workload by workload in the order of their names.
+    fn subjects<'i>(
+        &mut self,
+        before: Option<&'i NetworkPolicy>,
+        after: &'i NetworkPolicy,
+        index: &'i Index<'i>,
+    ) -> Vec<Subject<'i>> {
+        let own = &*after.name.namespace;
+        let Some(place) = index.place(own) else { return Vec::new() };
+        let old = before.map(|before| &before.pod_selector).filter(|old| **old != after.pod_selector);
+        let mut subjects: Vec<_> = match old {
+            None => {
+                let selected = index.workloads_of(place, &after.pod_selector);
+                self.cut |= selected.more;
+                let subject = |group: &Group| Subject {
+                    first: index.pod_at(place, group.pod),
+                    pods: group.count as usize,
+                };
+                selected.all.iter().map(subject).collect()
+            }
+            Some(old) => {
+                // The two may select the same pods.
+                let (mut counted, mut seen) = (0, HashSet::default());
+                let mut workloads = BTreeMap::<&str, Subject<'_>>::new();
+                for selector in [old, &after.pod_selector] {
+                    for at in index.members(own, selector) {
+                        if counted == PODS {
+                            self.cut = true;
+                            break;
+                        }
+                        if seen.insert(std::ptr::from_ref(at.pod())) {
+                            let first = Subject { first: at, pods: 0 };
+                            workloads.entry(at.workload()).or_insert(first).pods += 1;
+                            counted += 1;
+                        }
+                    }
+                }
+                workloads.into_values().collect()
+            }
+        };
+        subjects.sort_by_key(|subject| subject.first.workload());
+        subjects
+    }
+
+    /// Counts pods of one workload that are isolated from now on, or no longer.
     fn count(
         &mut self,
         before: Option<&NetworkPolicy>,
         after: &NetworkPolicy,
         index: &Index<'_>,
-        pod: &Pod,
-        pods: usize,
+        subject: &Subject<'_>,
     ) {
-        let baseline = index.cluster().namespace(&pod.name.namespace).default_deny();
+        let at = subject.first;
         for (number, direction) in Direction::ALL.into_iter().enumerate() {
-            let mut others = index.isolating(pod, direction).filter(|policy| policy.name != after.name);
-            if baseline.isolates(direction) || others.next().is_some() {
+            let mut others = index.isolating_at(at, direction).filter(|policy| policy.name != after.name);
+            if at.is_isolated_by_label(direction) || others.next().is_some() {
                 continue;
             }
             let isolates = |policy: &NetworkPolicy| {
-                policy.rules(direction).is_some() && policy.pod_selector.matches(&pod.labels)
+                policy.rules(direction).is_some() && policy.pod_selector.matches(&at.pod().labels)
             };
             match (before.is_some_and(isolates), isolates(after)) {
-                (false, true) => self.isolates[number] += pods,
-                (true, false) => self.releases[number] += pods,
+                (false, true) => self.isolates[number] += subject.pods,
+                (true, false) => self.releases[number] += subject.pods,
                 _ => {}
             }
         }
     }
 
     /// Compares who may connect.
-    fn connect(
+    fn connect<'i>(
         &mut self,
-        before: Option<&NetworkPolicy>,
-        after: &NetworkPolicy,
-        index: &Index<'_>,
-        workloads: &BTreeMap<&str, (&Pod, usize)>,
+        before: Option<&'i NetworkPolicy>,
+        after: &'i NetworkPolicy,
+        index: &'i Index<'i>,
+        subjects: &[Subject<'i>],
         pairs: usize,
     ) {
-        let most = ((pairs as f64).sqrt() as usize).max(1);
-        self.cut |= workloads.len() > most;
-        let mut pods: Vec<_> =
-            workloads.iter().take(most).map(|(workload, (pod, _))| (*workload, *pod)).collect();
-        let subjects = pods.len();
-        let Some(most) = pairs.checked_div(subjects) else { return };
-        let mut names: HashSet<_> = pods.iter().map(|(workload, _)| *workload).collect();
-        let mut last = "";
-        for (seen, (workload, pod)) in far_ends(before, after, index).enumerate() {
-            if pods.len() >= most.max(1) || seen >= PODS {
-                self.cut = true;
-                break;
-            }
-            // Pods of one workload mostly come together.
-            if !std::ptr::eq(workload, last) && names.insert(workload) {
-                pods.push((workload, pod));
-            }
-            last = workload;
-        }
-        let named = before.into_iter().chain([after]);
-        let blocks = if named.clone().any(names_blocks) {
-            let named = named.map(|policy| Arc::new(policy.clone())).collect();
-            world::blocks(&Cluster { policies: named, ..Cluster::default() })
-        } else {
-            Vec::new()
-        };
-        let blocks: Vec<_> = blocks.iter().map(|block| (block.cidr.to_string(), block.sample)).collect();
-        let around = surroundings(index, &pods);
-        let evaluator = Evaluator::with(&around, [], pods.iter().map(|(_, pod)| *pod));
-        let both = Both::new(&evaluator, [before, Some(after)], index, &pods, &blocks);
+        let ends = Ends::new([before, Some(after)], index, subjects, pairs);
+        self.cut |= ends.cut;
+        let subjects = ends.subjects;
         let mut found = Pairs::default();
         // Two subjects meet in both directions.
         let mut done = HashSet::default();
@@ -147,20 +143,18 @@ impl Preview {
                 || before.is_none_or(|before| before.pod_selector != after.pod_selector)
         };
         for direction in Direction::ALL.into_iter().filter(changed) {
-            let far_ends: Vec<_> = (0..both.ends.len()).map(|far| both.names(direction, far)).collect();
+            let far_ends: Vec<_> = (0..ends.all.len()).map(|far| ends.is_named(direction, far)).collect();
             for subject in 0..subjects {
-                let isolates = both.isolates(subject, direction);
-                for far in (0..both.ends.len()).filter(|far| isolates || far_ends[*far]) {
+                let isolates = ends.isolates(subject, direction);
+                for far in (0..ends.all.len()).filter(|far| isolates || far_ends[*far]) {
                     let (from, to) =
                         if direction == Direction::Ingress { (far, subject) } else { (subject, far) };
                     if from != to
                         && (far >= subjects || done.insert((from, to)))
-                        && have_common_family(both.ends[from].1, both.ends[to].1)
+                        && have_common_family(ends.all[from].endpoint, ends.all[to].endpoint)
+                        && let Some([old, new]) = ends.difference(from, to)
                     {
-                        let [old, new] = both.reach.each_ref().map(|reach| reach.connections(from, to));
-                        if old != new {
-                            found.add(both.ends[from].0, both.ends[to].0, &old, &new);
-                        }
+                        found.add(&ends.all[from].name, &ends.all[to].name, &old, &new);
                     }
                 }
             }
@@ -214,126 +208,6 @@ fn changes(verb: &str, was: &str, flows: &[Flow]) -> Option<String> {
         if count == 1 { ("that was", format!("{verb}s")) } else { ("that were", verb.to_owned()) };
     let more = if count > NAMED { ", …" } else { "" };
     Some(format!("{} {that} {was} {verb}: {named}{more}", plural(count, "flow")))
-}
-
-/// What decides between some pods and addresses, before and after.
-struct Both<'b> {
-    evaluator: &'b Evaluator<'b>,
-    policies: [Option<&'b NetworkPolicy>; 2],
-    ends: Vec<(&'b str, Endpoint<'b>)>,
-    reach: [Reachability<'b, 'b>; 2],
-}
-
-impl<'b> Both<'b> {
-    fn new(
-        evaluator: &'b Evaluator<'b>,
-        policies: [Option<&'b NetworkPolicy>; 2],
-        index: &'b Index<'_>,
-        pods: &[(&'b str, &'b Pod)],
-        blocks: &'b [(String, IpAddr)],
-    ) -> Self {
-        let own = policies.into_iter().flatten().next().map(|policy| &policy.name);
-        let blocks = blocks.iter().map(|(name, sample)| (&**name, Endpoint::outside(*sample)));
-        let ends: Vec<_> =
-            pods.iter().map(|(workload, pod)| (*workload, Endpoint::pod(pod))).chain(blocks).collect();
-        let mut prepared = [const { Vec::new() }; 2];
-        for (_, end) in &ends {
-            let by_others = Direction::ALL.map(|direction| {
-                let pod = end.as_pod()?;
-                let others = index.isolating(pod, direction).filter(|policy| Some(&policy.name) != own);
-                let others: Vec<_> = others.collect();
-                let label = pod.is_subject() && evaluator.is_isolated_by_label(pod, direction);
-                (label || !others.is_empty()).then_some(others)
-            });
-            for (prepared, policy) in prepared.iter_mut().zip(policies) {
-                let mut all = by_others.clone();
-                if let (Some(policy), Some(pod)) = (policy, end.as_pod())
-                    && pod.is_subject()
-                    && pod.name.namespace == policy.name.namespace
-                    && policy.pod_selector.matches(&pod.labels)
-                {
-                    for (all, direction) in all.iter_mut().zip(Direction::ALL) {
-                        if policy.rules(direction).is_some() {
-                            all.get_or_insert_default().push(policy);
-                        }
-                    }
-                }
-                prepared.push((*end, all));
-            }
-        }
-        let reach = prepared.map(|prepared| Reachability::of_isolated(evaluator, prepared));
-        Self { evaluator, policies, ends, reach }
-    }
-
-    /// Whether a pod is isolated in a direction from now on, or no longer.
-    fn isolates(&self, subject: usize, direction: Direction) -> bool {
-        let [before, after] = self.reach.each_ref().map(|reach| reach.is_isolated(subject, direction));
-        before != after
-    }
-
-    /// Whether some rule of a direction may mean an end, before or after: only then it can make a difference there.
-    fn names(&self, direction: Direction, far: usize) -> bool {
-        let (_, end) = self.ends[far];
-        self.policies.into_iter().flatten().any(|policy| {
-            let mut rules = policy.rules(direction).unwrap_or_default().iter();
-            rules.any(|rule| match &rule.peers {
-                Peers::All => true,
-                // Pods have addresses too.
-                Peers::Only(peers) => peers.iter().any(|peer| {
-                    matches!(peer, Peer::Block(_)) || self.evaluator.peer_matches(policy, peer, end)
-                }),
-            })
-        })
-    }
-}
-
-/// The namespaces and nodes of some pods.
-fn surroundings(index: &Index<'_>, pods: &[(&str, &Pod)]) -> Cluster {
-    let all = index.cluster();
-    let mut part = Cluster::default();
-    for (_, pod) in pods {
-        let name = &*pod.name.namespace;
-        if !part.namespaces.contains_key(name)
-            && let Some(namespace) = all.namespaces.get(name)
-        {
-            part.add_namespace(namespace.clone());
-        }
-    }
-    let nodes: HashSet<_> = pods.iter().filter_map(|(_, pod)| pod.node.as_ref()).collect();
-    if !nodes.is_empty() {
-        part.nodes = all.nodes.iter().filter(|node| nodes.contains(&node.name)).cloned().collect();
-    }
-    part
-}
-
-/// Pods at the other end with their workloads: first those that rules name, then one of each other workload of the
-/// namespace.
-fn far_ends<'i>(
-    before: Option<&'i NetworkPolicy>,
-    after: &'i NetworkPolicy,
-    index: &'i Index<'_>,
-) -> impl Iterator<Item = (&'i str, &'i Pod)> {
-    let own = &*after.name.namespace;
-    let rules = before.into_iter().chain([after]).flat_map(|policy| {
-        Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten()
-    });
-    let named = rules.flat_map(|rule| rule.peers.items()).filter_map(|peer| match peer {
-        Peer::Pods { namespaces, pods } => Some((namespaces, pods)),
-        Peer::Block(_) => None,
-    });
-    let named = named.flat_map(move |(namespaces, pods)| {
-        let names = match namespaces {
-            PodNamespaces::Own => vec![own],
-            PodNamespaces::Selected(selector) => index.namespaces(selector).names,
-        };
-        names.into_iter().flat_map(move |name| index.members(name, pods))
-    });
-    named.chain(index.workloads(own))
-}
-
-fn names_blocks(policy: &NetworkPolicy) -> bool {
-    let mut rules = Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten();
-    rules.any(|rule| rule.peers.items().iter().any(|peer| matches!(peer, Peer::Block(_))))
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use crate::hash::HashMap;
 #[derive(Default)]
 pub(super) struct Kinds<'c> {
     firsts: Vec<&'c Pod>,
+    /// The numbers of these pods.
+    first_ids: Vec<u32>,
+    /// The kind of each pod.
+    of: Vec<u32>,
     counts: Vec<usize>,
     by_label: ByLabel<'c>,
 }
@@ -17,14 +21,16 @@ impl<'c> Kinds<'c> {
     pub(super) fn new(pods: &[&'c Pod]) -> Self {
         let mut kinds = Self::default();
         let mut known = HashMap::default();
-        for pod in pods {
+        for (id, pod) in (0..).zip(pods) {
             let next = u32::try_from(kinds.firsts.len()).expect("fewer kinds than bytes of text");
             let kind = *known.entry((&pod.labels, &pod.ports)).or_insert(next);
             if kind == next {
                 kinds.firsts.push(pod);
+                kinds.first_ids.push(id);
                 kinds.counts.push(0);
                 kinds.by_label.add(kind, &pod.labels, |_, _| {});
             }
+            kinds.of.push(kind);
             kinds.counts[kind as usize] += 1;
         }
         kinds
@@ -33,6 +39,21 @@ impl<'c> Kinds<'c> {
     /// The first pod of a kind.
     pub(super) fn first(&self, kind: u32) -> &'c Pod {
         self.firsts[kind as usize]
+    }
+
+    /// The number of that pod.
+    pub(super) fn first_id(&self, kind: u32) -> u32 {
+        self.first_ids[kind as usize]
+    }
+
+    /// The kind of a pod.
+    pub(super) fn of(&self, pod: u32) -> u32 {
+        self.of[pod as usize]
+    }
+
+    /// How many kinds there are.
+    pub(super) fn len(&self) -> usize {
+        self.firsts.len()
     }
 
     /// How many pods are of a kind.

@@ -2,16 +2,21 @@
 
 use std::sync::OnceLock;
 
+use super::policies::Policies;
+use super::selections::{self, Group, PODS};
 use super::kinds::{Kinds, Listeners};
 use super::labels::ByLabel;
 use super::listening::Listening;
 use super::workloads::Workloads;
 use crate::hash::HashMap;
-use netpol_policy::model::{LabelSelector, Labels, Pod, Service};
+use netpol_policy::model::{Direction, LabelSelector, Labels, Namespace, NetworkPolicy, Pod, Service};
 
 /// A namespace that was given or that a workload is in.
 #[derive(Default)]
 pub(super) struct NamespaceIndex<'c> {
+    pub(super) name: &'c str,
+    /// Isolated by its label: for ingress, for egress.
+    pub(super) default_deny: [bool; 2],
     /// Its labels; of one without a manifest only its name is known.
     pub(super) labels: Option<&'c Labels>,
     /// Pods that policies can be about, in the order given.
@@ -30,9 +35,100 @@ pub(super) struct NamespaceIndex<'c> {
     listeners: OnceLock<Listeners>,
     /// Made when somebody asks.
     workloads: OnceLock<Workloads>,
+    /// For each kind the policies that isolate it for ingress and for egress, by their indexes in the namespace; made when
+    /// somebody asks.
+    isolation: OnceLock<Vec<OnceLock<[Box<[u32]>; 2]>>>,
+}
+
+/// A pod of an index.
+#[derive(Clone, Copy)]
+pub(crate) struct PodAt<'i, 'c> {
+    namespace: &'i NamespaceIndex<'c>,
+    id: u32,
+}
+
+impl<'i, 'c> PodAt<'i, 'c> {
+    pub(crate) fn pod(self) -> &'c Pod {
+        self.namespace.pods[self.id as usize]
+    }
+
+    /// `namespace/name` of its workload, as far as its name and labels tell. The same text for all pods of the workload.
+    pub(crate) fn workload(self) -> &'i str {
+        self.namespace.known_workloads().of(self.id)
+    }
+
+    /// Whether the label of its namespace isolates it.
+    pub(crate) fn is_isolated_by_label(self, direction: Direction) -> bool {
+        self.namespace.default_deny[usize::from(direction == Direction::Egress)]
+    }
+
+    /// Those of all policies that isolate it.
+    pub(super) fn isolating(
+        self,
+        policies: &'i Policies<'c>,
+        direction: Direction,
+    ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
+        let kind = self.namespace.kinds.of(self.id) as usize;
+        let kinds = || (0..self.namespace.kinds.len()).map(|_| OnceLock::new()).collect();
+        let known = &self.namespace.isolation.get_or_init(kinds)[kind];
+        let [ingress, egress] =
+            known.get_or_init(|| Direction::ALL.map(|direction| policies.isolating_ids(self.pod(), direction)));
+        let ids = if direction == Direction::Ingress { ingress } else { egress };
+        let all = if ids.is_empty() { &[] } else { policies.of(self.namespace.name) };
+        ids.iter().map(|id| all[*id as usize])
+    }
 }
 
 impl<'c> NamespaceIndex<'c> {
+    /// One of which only the name is known.
+    pub(super) fn named(name: &'c str) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    pub(super) fn of(namespace: &'c Namespace) -> Self {
+        let default_deny = Direction::ALL.map(|direction| namespace.default_deny().isolates(direction));
+        Self { labels: Some(namespace.labels()), default_deny, ..Self::named(namespace.name()) }
+    }
+
+    /// Whether it has some labels.
+    pub(super) fn matches(&self, selector: &LabelSelector) -> bool {
+        match self.labels {
+            Some(labels) => selector.matches(labels),
+            None => selector.matches(Namespace::new(self.name, Labels::new()).labels()),
+        }
+    }
+
+    pub(super) fn at(&self, id: u32) -> PodAt<'_, 'c> {
+        PodAt { namespace: self, id }
+    }
+
+    /// The first pod of a kind.
+    pub(super) fn of_kind(&self, kind: u32) -> PodAt<'_, 'c> {
+        self.at(self.kinds.first_id(kind))
+    }
+
+    fn known_workloads(&self) -> &Workloads {
+        self.workloads.get_or_init(|| Workloads::new(&self.pods))
+    }
+
+    /// The workloads of the pods that a selector matches.
+    pub(super) fn workloads_of(&self, selector: &LabelSelector) -> selections::Workloads {
+        let workloads = self.known_workloads();
+        let (mut all, mut known) = (Vec::<Group>::new(), HashMap::default());
+        let mut members = self.members(selector);
+        let mut pods = 0;
+        for (at, member) in (0..).zip(members.by_ref().take(PODS)) {
+            let workload = workloads.number(member.id);
+            let group = *known.entry(workload).or_insert_with(|| {
+                all.push(Group { pod: member.id, at, count: 0 });
+                all.len() - 1
+            });
+            all[group].count += 1;
+            pods += 1;
+        }
+        let more = members.next().is_some();
+        selections::Workloads { all: all.into(), pods, more }
+    }
     /// Whether at least one workload of it was given.
     pub(super) fn has_workloads(&self) -> bool {
         !self.pods.is_empty() || !self.host_network.is_empty()
@@ -75,24 +171,21 @@ impl<'c> NamespaceIndex<'c> {
         }
     }
 
-    /// The same, each pod with the name of its workload.
+    /// The same, with more to ask of each pod.
     pub(super) fn members<'i>(
         &'i self,
         selector: &'i LabelSelector,
-    ) -> Box<dyn Iterator<Item = (&'i str, &'c Pod)> + 'i> {
-        let workloads = self.workloads.get_or_init(|| Workloads::new(&self.pods));
-        let member = |id: u32| (workloads.of(id), self.pods[id as usize]);
-        let matches = move |(_, pod): &(&str, &Pod)| selector.matches(&pod.labels);
+    ) -> Box<dyn Iterator<Item = PodAt<'i, 'c>> + 'i> {
+        let matches = move |at: &PodAt<'_, '_>| selector.matches(&at.pod().labels);
         match self.by_label.rarest(selector).and_then(|rarest| self.by_label.meeting(rarest)) {
-            Some(lists) => Box::new(lists.into_iter().flatten().map(move |id| member(*id)).filter(matches)),
-            None => Box::new((0..self.pods.len() as u32).map(member).filter(matches)),
+            Some(lists) => Box::new(lists.into_iter().flatten().map(|id| self.at(*id)).filter(matches)),
+            None => Box::new((0..self.pods.len() as u32).map(|id| self.at(id)).filter(matches)),
         }
     }
 
-    /// The first pod of each workload, with the workload's name.
-    pub(super) fn workloads(&self) -> impl Iterator<Item = (&str, &'c Pod)> {
-        let workloads = self.workloads.get_or_init(|| Workloads::new(&self.pods));
-        workloads.firsts().map(|id| (workloads.of(id), self.pods[id as usize]))
+    /// The first pod of each workload.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = PodAt<'_, 'c>> {
+        self.known_workloads().firsts().map(|id| self.at(id))
     }
 
     /// One of the pods for each combination of labels and ports among those that a selector matches.
@@ -100,8 +193,15 @@ impl<'c> NamespaceIndex<'c> {
         &'i self,
         selector: &'i LabelSelector,
     ) -> impl Iterator<Item = &'c Pod> + use<'i, 'c> {
-        let kinds = &self.kinds;
-        kinds.matching(selector, self.by_label.rarest(selector)).map(|kind| kinds.first(kind))
+        self.kind_numbers(selector).map(|kind| self.kinds.first(kind))
+    }
+
+    /// The numbers of the kinds that a selector matches.
+    pub(super) fn kind_numbers<'i>(
+        &'i self,
+        selector: &'i LabelSelector,
+    ) -> impl Iterator<Item = u32> + use<'i, 'c> {
+        self.kinds.matching(selector, self.by_label.rarest(selector))
     }
 
     /// The values that a label has on pods, each once.

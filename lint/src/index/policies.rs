@@ -57,8 +57,18 @@ impl<'c> Policies<'c> {
         direction: Direction,
     ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
         let namespace = self.namespaces.get(&*pod.name.namespace).filter(|_| pod.is_subject());
-        let selecting = namespace.into_iter().flat_map(|namespace| namespace.selecting(&pod.labels));
+        let selecting = namespace.into_iter().flat_map(|namespace| {
+            namespace.selecting(&pod.labels).map(|id| namespace.all[id as usize])
+        });
         selecting.filter(move |policy| policy.rules(direction).is_some())
+    }
+
+    /// The same, by their indexes in the namespace.
+    pub(super) fn isolating_ids(&self, pod: &Pod, direction: Direction) -> Box<[u32]> {
+        let namespace = self.namespaces.get(&*pod.name.namespace).filter(|_| pod.is_subject());
+        let Some(namespace) = namespace else { return Box::default() };
+        let isolates = |id: &u32| namespace.all[*id as usize].rules(direction).is_some();
+        namespace.selecting(&pod.labels).filter(isolates).collect()
     }
 
     /// The policies that select at least the pods that a policy selects: those whose selector asks for no more.
@@ -69,7 +79,10 @@ impl<'c> Policies<'c> {
         let asked = policy.pod_selector.requirements();
         let firsts = std::iter::once(None).chain(asked.clone().map(Some));
         let namespace = self.namespaces.get(&*policy.name.namespace);
-        let candidates = namespace.into_iter().flat_map(move |namespace| namespace.by_first(firsts.clone()));
+        let candidates = namespace.into_iter().flat_map(move |namespace| {
+            let only = if let [only] = namespace.all[..] { Some(only) } else { None };
+            only.into_iter().chain(namespace.by_first(firsts.clone()))
+        });
         candidates.filter(move |other| {
             let mut asks = other.pod_selector.requirements();
             asks.all(|requirement| asked.clone().any(|known| known == requirement))
@@ -79,6 +92,13 @@ impl<'c> Policies<'c> {
 
 impl<'c> InNamespace<'c> {
     fn sort_in(&mut self) {
+        if let [policy] = self.all[..] {
+            // As a policy that takes the place of another: there is nothing to choose from.
+            self.selectors.push((&policy.pod_selector, vec![0]));
+            self.others.push(0);
+            self.open = Direction::ALL.map(|direction| policy.allows_all(direction));
+            return;
+        }
         // Each distinct selector is looked at once: hashing them is what takes time. With it, which of `firsts` it is in.
         let mut known = HashMap::default();
         for (id, policy) in (0..).zip(&self.all) {
@@ -120,12 +140,13 @@ impl<'c> InNamespace<'c> {
         ids.map(|id| self.all[*id as usize])
     }
 
-    fn selecting<'i>(&'i self, labels: &'i Labels) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
+    /// The indexes of the policies that select a pod.
+    fn selecting<'i>(&'i self, labels: &'i Labels) -> impl Iterator<Item = u32> + use<'i, 'c> {
         let by_label =
             labels.iter().filter_map(|(key, value)| self.by_label.get(&(key.as_str(), value.as_str())));
         let selectors = by_label.flatten().chain(&self.others).map(|id| &self.selectors[*id as usize]);
         let policies = selectors.filter(|(selector, _)| selector.matches(labels)).flat_map(|(_, ids)| ids);
-        policies.map(|id| self.all[*id as usize])
+        policies.copied()
     }
 }
 

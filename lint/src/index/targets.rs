@@ -1,10 +1,8 @@
 //! Where Ingresses, routes, webhooks and API services lead.
 
-use std::collections::BTreeMap;
-
 use netpol_policy::model::{BackendPort, Cluster, EntryPoint, Pod, Service, ServicePort};
 
-use super::namespace::NamespaceIndex;
+use super::namespaces::Namespaces;
 use crate::hash::HashMap;
 
 /// The pods that an entry point sends its callers to by one of its backends.
@@ -24,7 +22,7 @@ pub struct Target<'c> {
 /// All targets by namespace. Backends of which the Service, its port or its pods were not given have none.
 pub(super) fn targets<'c>(
     cluster: &'c Cluster,
-    namespaces: &BTreeMap<&'c str, NamespaceIndex<'c>>,
+    namespaces: &Namespaces<'c>,
 ) -> HashMap<&'c str, Vec<Target<'c>>> {
     let mut targets = HashMap::<_, Vec<_>>::default();
     if cluster.entry_points.is_empty() {

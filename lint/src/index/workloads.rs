@@ -31,7 +31,12 @@ impl Workloads {
 
     /// The name of the workload of a pod.
     pub(super) fn of(&self, pod: u32) -> &str {
-        &self.names[self.of[pod as usize] as usize]
+        &self.names[self.number(pod) as usize]
+    }
+
+    /// The number of the workload of a pod.
+    pub(super) fn number(&self, pod: u32) -> u32 {
+        self.of[pod as usize]
     }
 
     /// One pod of each workload.

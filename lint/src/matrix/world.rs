@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netpol_policy::model::{Cluster, Direction, Peer};
+use netpol_policy::model::{Cluster, Direction, NetworkPolicy, Peer};
 
 /// A block of addresses outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,16 @@ pub(crate) struct Block {
 /// All of IPv4, all of IPv6 where it is used, and every block and exception of the policies; wide ones first. Blocks
 /// that others fill, and single addresses of pods, are left out.
 pub(crate) fn blocks(cluster: &Cluster) -> Vec<Block> {
+    blocks_of(cluster.policies.iter().map(|policy| &**policy), cluster)
+}
+
+/// The same with these policies in the place of the cluster's.
+pub(crate) fn blocks_of<'p>(
+    policies: impl Iterator<Item = &'p NetworkPolicy>,
+    cluster: &Cluster,
+) -> Vec<Block> {
     let mut named = BTreeSet::new();
-    for policy in &cluster.policies {
+    for policy in policies {
         for rule in Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten() {
             for peer in rule.peers.items() {
                 if let Peer::Block(block) = peer {

@@ -44,7 +44,7 @@ pub(super) fn target<'a>(cx: &Context<'a>) -> Option<Dangling<'a>> {
     let (own, pods) = (&*policy.name.namespace, &policy.pod_selector);
     if pods.is_everything()
         || !cx.index.knows_workloads_of(own)
-        || cx.index.pods(own, pods).next().is_some()
+        || cx.index.is_some_pod(&PodNamespaces::Own, own, pods) == Some(true)
         || selectors::explained(cx, pods, Labelled::Pod)
         || super::targets_host_network::explains(cx)
         || cx.settings.may_match_external_pods(cx.index, &PodNamespaces::Own, own, pods)
@@ -71,8 +71,7 @@ fn find<'a>(cx: &Context<'a>) -> Vec<Dangling<'a>> {
         let rules = policy.rules(at.rule.direction).unwrap_or_default();
         let peer = rules.get(at.rule.index).and_then(|rule| rule.peers.items().get(at.index));
         let Some(peer @ Peer::Pods { namespaces, pods }) = peer else { continue };
-        let matched = cx.index.pods_of(namespaces, own, pods).map(|mut pods| pods.next());
-        if !matches!(matched, Some(None))
+        if cx.index.is_some_pod(namespaces, own, pods) != Some(false)
             || (told && super::split_peer_selectors::explains(cx, &at))
             || selectors::explained(cx, pods, Labelled::Pod)
             || super::peer_is_host_network::explains(cx, &at, peer)

@@ -6,7 +6,7 @@ use netpol_policy::model::{
     Direction, NetworkPolicy, ObjectName, Peer, Peers, Pod, PodNamespaces, PortMatch, Ports, Protocol, Rule,
 };
 
-use crate::index::Index;
+use crate::index::{Index, PodAt};
 
 /// The pod at the far end of a rule, with what isolates it for the same connections.
 pub(super) struct FarEnd<'a> {
@@ -24,6 +24,13 @@ impl<'a> FarEnd<'a> {
         let namespace = index.cluster().namespaces.get(&pod.name.namespace);
         let by_label = namespace.is_some_and(|namespace| namespace.default_deny().isolates(seen_there));
         Self { index, pod, direction, policies: index.isolating(pod, seen_there).collect(), by_label }
+    }
+
+    /// The same for a pod of the index.
+    pub(super) fn at(index: &'a Index<'a>, at: PodAt<'a, 'a>, direction: Direction) -> Self {
+        let seen_there = opposite(direction);
+        let by_label = at.is_isolated_by_label(seen_there);
+        Self { index, pod: at.pod(), direction, policies: index.isolating_at(at, seen_there).collect(), by_label }
     }
 
     pub(super) fn is_isolated(&self) -> bool {
@@ -46,9 +53,8 @@ impl<'a> FarEnd<'a> {
             Direction::Egress => self.pod,
             Direction::Ingress => near,
         };
-        let asked = port.map(|port| ranges(port, destination));
         // A name that no container of the destination has is another matter.
-        if asked.as_ref().is_some_and(Vec::is_empty) || (near.name == self.pod.name && !near.is_template()) {
+        if port.is_some_and(|port| ranges(port, destination).next().is_none()) || (near.name == self.pod.name && !near.is_template()) {
             return true;
         }
         let allows = |policy: &NetworkPolicy, rule: &Rule| {
@@ -56,7 +62,7 @@ impl<'a> FarEnd<'a> {
                 Peers::All => true,
                 Peers::Only(peers) => peers.iter().any(|peer| self.may_mean(policy, peer, near)),
             };
-            peers && overlaps(asked.as_deref(), &rule.ports, destination)
+            peers && overlaps(port, &rule.ports, destination)
         };
         let direction = opposite(self.direction);
         let mut policies = self.policies.iter();
@@ -82,10 +88,9 @@ impl<'a> FarEnd<'a> {
     }
 
     fn some_rule(&self, port: &PortMatch, peers: impl Fn(&Peers) -> bool) -> bool {
-        let asked = ranges(port, self.pod);
         let direction = opposite(self.direction);
         let rules = self.policies.iter().flat_map(|policy| policy.rules(direction).into_iter().flatten());
-        rules.into_iter().any(|rule| overlaps(Some(&asked), &rule.ports, self.pod) && peers(&rule.peers))
+        rules.into_iter().any(|rule| overlaps(Some(port), &rule.ports, self.pod) && peers(&rule.peers))
     }
 
     fn may_mean(&self, policy: &NetworkPolicy, peer: &Peer, pod: &Pod) -> bool {
@@ -115,25 +120,27 @@ pub(super) fn opposite(direction: Direction) -> Direction {
 }
 
 /// Whether a rule's ports hold some of those asked for; `None` asks for any.
-fn overlaps(asked: Option<&[Range]>, ports: &Ports, destination: &Pod) -> bool {
+fn overlaps(asked: Option<&PortMatch>, ports: &Ports, destination: &Pod) -> bool {
     let (Some(asked), Ports::Only(ports)) = (asked, ports) else {
         return true;
     };
     let mut allowed = ports.iter().flat_map(|port| ranges(port, destination));
     allowed.any(|(protocol, first, last)| {
-        asked.iter().any(|(other, from, to)| *other == protocol && first <= *to && *from <= last)
+        ranges(asked, destination).any(|(other, from, to)| other == protocol && first <= to && from <= last)
     })
 }
 
 type Range = (Protocol, u16, u16);
 
 /// The numbers that a port means at a destination.
-fn ranges(port: &PortMatch, destination: &Pod) -> Vec<Range> {
-    match port {
-        PortMatch::Every(protocol) => vec![(*protocol, 1, u16::MAX)],
-        PortMatch::Range(protocol, first, last) => vec![(*protocol, first.get(), last.get())],
-        PortMatch::Named(protocol, name) => {
-            destination.named_ports(*protocol, name).map(|port| (*protocol, port.get(), port.get())).collect()
-        }
-    }
+fn ranges<'p>(port: &'p PortMatch, destination: &'p Pod) -> impl Iterator<Item = Range> + use<'p> {
+    let (range, named) = match port {
+        PortMatch::Every(protocol) => (Some((*protocol, 1, u16::MAX)), None),
+        PortMatch::Range(protocol, first, last) => (Some((*protocol, first.get(), last.get())), None),
+        PortMatch::Named(protocol, name) => (None, Some((*protocol, name))),
+    };
+    let named = named.into_iter().flat_map(|(protocol, name)| {
+        destination.named_ports(protocol, name).map(move |port| (protocol, port.get(), port.get()))
+    });
+    range.into_iter().chain(named)
 }

@@ -1,8 +1,8 @@
-use netpol_policy::model::{Direction, LabelSelector, Peer, Pod, PodNamespaces, Ports};
+use netpol_policy::model::{Direction, LabelSelector, Peer, PodNamespaces, Ports};
 use netpol_policy::span::Span;
 
 use crate::context::{Context, PeerAt, Reporter};
-use crate::index::{Denied, Flow};
+use crate::index::{Denied, Flow, KINDS, PodAt};
 use crate::rule::rule;
 use crate::words;
 
@@ -63,6 +63,7 @@ rule! {
 /// A policy for more kinds of pods than this, or a peer of more than that, names no flow in particular.
 const MANY_NEAR: usize = 64;
 const MANY_FAR: usize = 16;
+const _: () = assert!(MANY_NEAR < KINDS && MANY_FAR < KINDS, "more than these are noticed");
 
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     let Some(policy) = &cx.policy.model else { return };
@@ -76,16 +77,16 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         if !is_specific(pods) || cx.settings.may_match_external_pods(cx.index, namespaces, own, pods) {
             continue;
         }
-        let Some(far) = few(cx.index.kinds_of(namespaces, own, pods), MANY_FAR) else { continue };
+        let Some(far) = few(cx.index.some_kinds_of(namespaces, own, pods), MANY_FAR) else { continue };
         let near = near.get_or_insert_with(|| {
             let (place, selector) = (&PodNamespaces::Own, &policy.pod_selector);
             if cx.settings.may_match_external_pods(cx.index, place, own, selector) {
                 return None;
             }
-            few(cx.index.kinds_of(place, own, selector), MANY_NEAR)
+            few(cx.index.some_kinds_of(place, own, selector), MANY_NEAR)
         });
         let Some(near) = near else { return };
-        let flow = Flow {
+        let flow = || Flow {
             own: own.into(),
             near: policy.pod_selector.clone(),
             direction: at.rule.direction,
@@ -100,12 +101,22 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     }
 }
 
-fn denied(cx: &Context<'_>, direction: Direction, ports: &Ports, near: &[&Pod], far: &[&Pod]) -> Denied {
-    let ends: Vec<_> = far.iter().map(|pod| FarEnd::new(cx.index, pod, direction)).collect();
-    if ends.iter().any(|end| !end.is_isolated()) {
-        return Denied::default();
+fn denied(
+    cx: &Context<'_>,
+    direction: Direction,
+    ports: &Ports,
+    near: &[PodAt<'_, '_>],
+    far: &[PodAt<'_, '_>],
+) -> Denied {
+    let mut ends = Vec::with_capacity(far.len());
+    for at in far {
+        let end = FarEnd::at(cx.index, *at, direction);
+        if !end.is_isolated() {
+            return Denied::default();
+        }
+        ends.push(end);
     }
-    let passes = |port| ends.iter().any(|end| near.iter().any(|near| end.may_pass(near, port)));
+    let passes = |port| ends.iter().any(|end| near.iter().any(|near| end.may_pass(near.pod(), port)));
     let ports: Vec<usize> = match ports {
         Ports::All => [0].into_iter().filter(|_| !passes(None)).collect(),
         Ports::Only(ports) => (0..ports.len()).filter(|index| !passes(Some(&ports[*index]))).collect(),
@@ -126,13 +137,13 @@ fn report(
     cx: &Context<'_>,
     at: &PeerAt<'_>,
     ports: &Ports,
-    near: &[&Pod],
-    far: &[&Pod],
+    near: &[PodAt<'_, '_>],
+    far: &[PodAt<'_, '_>],
     denied: &Denied,
     out: &mut Reporter<'_>,
 ) {
-    let near = words::pod_names(near.iter().copied());
-    let names = words::pod_names(far.iter().copied());
+    let near = words::pod_names(near.iter().map(|at| at.pod()));
+    let names = words::pod_names(far.iter().map(|at| at.pod()));
     let (allowed, denied_there) = match at.rule.direction {
         Direction::Egress => ("egress is allowed here", format!("{names} lets no connection in from {near}")),
         Direction::Ingress => {
@@ -152,8 +163,8 @@ fn report(
     finding.label("denied at the other end").help(format!(
         "the far end is isolated for {field} {by}; allow the connection there as well, or remove it here"
     ));
-    for pod in far.iter().take(3) {
-        finding.at_workload(cx, pod, "the far end");
+    for at in far.iter().take(3) {
+        finding.at_workload(cx, at.pod(), "the far end");
     }
 }
 
@@ -163,9 +174,8 @@ fn is_specific(pods: &LabelSelector) -> bool {
 }
 
 /// Pods, when there are some and not too many.
-fn few<'c>(pods: Option<impl Iterator<Item = &'c Pod>>, many: usize) -> Option<Vec<&'c Pod>> {
-    let some: Vec<_> = pods?.take(many + 1).collect();
-    (!some.is_empty() && some.len() <= many).then_some(some)
+fn few<T>(pods: Option<Vec<T>>, many: usize) -> Option<Vec<T>> {
+    pods.filter(|some| !some.is_empty() && some.len() <= many)
 }
 
 fn span(at: &PeerAt<'_>) -> Span {

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    Cluster, Direction, Namespace, NetworkPolicy, Peer, Peers, Pod, PodNamespaces, PortMatch, Ports, Rule,
+    Cluster, Direction, Namespace, NetworkPolicy, Node, Peer, Peers, Pod, PodNamespaces, PortMatch, Ports, Rule,
     Traffic,
 };
 
 use super::connections::Connections;
 use super::decision::{Decision, Exemption, Isolation, NearMiss, RuleRef, Verdict};
-use super::endpoint::{Endpoint, Flow, common_families, common_family};
+use super::endpoint::{Endpoint, Flow, common_family, families};
 use super::near_miss;
 use super::reachability::Reachability;
 
@@ -22,6 +22,8 @@ pub struct Evaluator<'c> {
     by_namespace: HashMap<&'c str, Vec<&'c NetworkPolicy>>,
     /// Namespaces that pods are in but that have no manifest.
     implicit: HashMap<&'c str, Namespace>,
+    /// The nodes that count, where they are not those of the cluster.
+    nodes: Option<Vec<&'c Node>>,
 }
 
 impl<'c> Evaluator<'c> {
@@ -49,7 +51,14 @@ impl<'c> Evaluator<'c> {
                 implicit.insert(&*pod.name.namespace, namespace);
             }
         }
-        Self { cluster, by_namespace, implicit }
+        Self { cluster, by_namespace, implicit, nodes: None }
+    }
+
+    /// For whoever knows which policies isolate each endpoint: of the cluster only the namespaces count, and these nodes.
+    /// See [`Self::granted`].
+    pub fn without_policies(cluster: &'c Cluster, nodes: Vec<&'c Node>) -> Self {
+        let (by_namespace, implicit) = (HashMap::new(), HashMap::new());
+        Self { cluster, by_namespace, implicit, nodes: Some(nodes) }
     }
 
     /// The cluster.
@@ -196,8 +205,11 @@ impl<'c> Evaluator<'c> {
         if let Some(other) = far.as_pod() {
             return other.host_network && other.node.as_ref() == Some(node);
         }
-        let of_node = |address: IpAddr| self.cluster.node_at(address).is_some_and(|n| n.name == *node);
-        far.address().is_some_and(of_node)
+        let node_at = |address: IpAddr| match &self.nodes {
+            Some(nodes) => nodes.iter().find(|node| node.addresses.contains(&address)).copied(),
+            None => self.cluster.node_at(address),
+        };
+        far.address().and_then(node_at).is_some_and(|other| other.name == *node)
     }
 
     /// Everything that one end lets pass.
@@ -209,6 +221,20 @@ impl<'c> Evaluator<'c> {
             return Connections::all();
         }
         self.allowed_by(self.selecting(pod, direction), source, destination, direction)
+    }
+
+    /// What one end lets pass when exactly these policies isolate it, at one address of both ends; `None` for everything.
+    pub fn granted(
+        &self,
+        policies: impl Iterator<Item = &'c NetworkPolicy>,
+        source: Endpoint<'c>,
+        destination: Endpoint<'c>,
+        direction: Direction,
+    ) -> Option<Connections> {
+        self.subject_or_exempt(source, destination, direction).ok()?;
+        let allowed = self.allowed_by(policies, source, destination, direction);
+        // Ports alone never are everything.
+        (!allowed.portless()).then_some(allowed)
     }
 
     /// Everything that the rules of some policies allow.
@@ -322,20 +348,17 @@ pub(super) fn port_matches(item: &PortMatch, traffic: Traffic, destination: Endp
     }
 }
 
-/// Adds what a port item allows towards a destination.
 /// What passes over some family; of ends without a common one, what passes between their first addresses.
 pub(super) fn over_families<'c>(
     source: Endpoint<'c>,
     destination: Endpoint<'c>,
     passes: impl Fn(Endpoint<'c>, Endpoint<'c>) -> Connections,
 ) -> Connections {
-    let over = common_families(source, destination).map(|(source, destination)| passes(source, destination));
-    over.reduce(|one, other| one.union(&other)).unwrap_or_else(|| {
-        let (source, destination) = common_family(source, destination);
-        passes(source, destination)
-    })
+    let over = families(source, destination).map(|(source, destination)| passes(source, destination));
+    over.reduce(|one, other| one.union(&other)).expect("they have some addresses, or none")
 }
 
+/// Adds what a port item allows towards a destination.
 fn add(allowed: &mut Connections, item: &PortMatch, destination: Endpoint<'_>) {
     match item {
         PortMatch::Every(protocol) => allowed.insert(*protocol, 1, u16::MAX),

@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 mod echo;
 mod load;
+pub(crate) mod objects;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -43,7 +44,7 @@ impl Plan {
         self.wait_until_known(&target(webhook.port(), "/metrics"), &ca)?;
 
         let echo = echo::Process::start()?;
-        let bodies = cluster.reviews();
+        let bodies = objects::reviews();
         let bytes = bodies.iter().map(String::len).sum::<usize>() / bodies.len();
         let answers = load::answers(&asked, &ca, &bodies)?;
         let refused = answers.iter().find(|answer| !answer.contains("\"allowed\":true"));
@@ -88,7 +89,7 @@ impl Plan {
 
     /// What a client waits for a policy to be created, in a namespace whose policies are reviewed and in another.
     fn writes(&self, server: &ApiServer, webhook: &Webhook, cluster: &cluster::Cluster) -> Result<()> {
-        let (with, without) = (cluster::namespace(0), cluster::namespace(1));
+        let (with, without) = (objects::namespace(0), objects::namespace(1));
         let registration = webhook.register(server, &[&with])?;
         let asked =
             || Ok::<_, anyhow::Error>(fs::read_to_string(webhook.log_file())?.matches("\"decided\"").count());

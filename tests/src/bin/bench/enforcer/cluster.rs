@@ -13,9 +13,9 @@ use netpol_tests::lab::address::Pair;
 use serde_json::json;
 
 use super::pinger::PORT;
-use crate::webhook::cluster::{self as large, namespace};
+use crate::webhook::objects::{self as large, namespace};
 
-pub(crate) use crate::webhook::cluster::NAMESPACES;
+pub(crate) use crate::webhook::objects::NAMESPACES;
 
 /// The pod whose address is said late.
 pub(crate) const LATE: &str = "team-00/late";
