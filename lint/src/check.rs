@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use netpol_policy::source::{self, Content, PolicySource};
+use netpol_policy::source::{self, Content, PolicySource, StoredPolicy};
 use netpol_policy::span::Span;
+use netpol_policy::syntax::Stream;
 
 use crate::context::{Context, ObjectContext, Reporter, RulesAt};
 use crate::file::SourceFile;
@@ -37,13 +38,28 @@ pub fn check_text(name: &str, text: &str, settings: &Settings) -> Report {
     check(vec![file], &Index::new(&cluster), settings)
 }
 
-/// Checks one text beside a cluster that is known otherwise, as an admission webhook does. Objects of the text other
-/// than policies are not added to the cluster; its policies take the place of those of the same names.
-pub fn check_text_beside(name: &str, text: &str, index: &Index<'_>, settings: &Settings) -> Report {
-    let file = SourceFile::read(name, text, &default_namespace());
-    let policies: Vec<_> = file.policies().filter_map(|(_, policy)| policy.model.clone()).collect();
-    let index = index.replacing(policies.iter().map(Arc::as_ref), []);
-    check(vec![file], &index, settings)
+/// Checks a policy that is about to be stored, as an admission webhook does, beside a cluster where that is known: there it
+/// takes the place of the one of its name. `stream` is what `text` holds; of its documents the first counts.
+pub fn check_stored(
+    name: &str,
+    text: &str,
+    stream: &Stream<'_>,
+    stored: &StoredPolicy<'_>,
+    index: Option<&Index<'_>>,
+    settings: &Settings,
+) -> Report {
+    let file = SourceFile::stored(name, text, stream, stored, &default_namespace());
+    match index {
+        Some(index) => {
+            let policies: Vec<_> = file.policies().filter_map(|(_, policy)| policy.model.clone()).collect();
+            let index = index.replacing(policies.iter().map(Arc::as_ref), []);
+            check(vec![file], &index, settings)
+        }
+        None => {
+            let cluster = source::cluster([&file.manifest]);
+            check(vec![file], &Index::new(&cluster), settings)
+        }
+    }
 }
 
 /// Where `kubectl` puts objects that name no namespace, unless told otherwise.

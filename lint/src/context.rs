@@ -169,12 +169,12 @@ fn isolates(policy: &PolicySource, direction: Direction) -> bool {
 impl<'a> RuleAt<'a> {
     /// Its JSON path: `spec.ingress[0]`.
     pub fn path(&self) -> String {
-        format!("spec.{}[{}]", self.direction, self.index)
+        ["spec.", self.direction.field(), "[", &self.index.to_string(), "]"].concat()
     }
 
     /// The JSON path of its peers: `spec.ingress[0].from`.
     pub fn peers_path(&self) -> String {
-        format!("{}.{}", self.path(), self.direction.peer_field())
+        self.path() + "." + self.direction.peer_field()
     }
 
     /// Its peers.
@@ -194,7 +194,7 @@ impl<'a> RuleAt<'a> {
 impl PeerAt<'_> {
     /// Its JSON path: `spec.ingress[0].from[1]`.
     pub fn path(&self) -> String {
-        format!("{}[{}]", self.rule.peers_path(), self.index)
+        self.rule.peers_path() + "[" + &self.index.to_string() + "]"
     }
 
     /// Its place in a few characters: the dash and the first key, or the first characters.

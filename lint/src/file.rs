@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use netpol_policy::source::{Content, Manifest, PolicySource};
+use netpol_policy::source::{Content, Manifest, PolicySource, StoredPolicy};
 use netpol_policy::span::Span;
-use netpol_policy::syntax::{self, LineIndex, Position};
+use netpol_policy::syntax::{self, LineIndex, Position, Stream};
 
 /// A text that has been read.
 #[derive(Debug)]
@@ -47,6 +47,21 @@ impl SourceFile {
                 Self::with(name.into(), text, manifest, default_namespace)
             }
         }
+    }
+
+    /// A policy that is about to be stored. `stream` is what the text holds; of its documents the first counts.
+    pub(crate) fn stored(
+        name: &str,
+        text: &str,
+        stream: &Stream<'_>,
+        stored: &StoredPolicy<'_>,
+        default_namespace: &Arc<str>,
+    ) -> Self {
+        let manifest = match stream.documents.first() {
+            Some(document) => Manifest::of_policy(document, stored, default_namespace),
+            None => Manifest { errors: stream.errors.clone(), ..Manifest::default() },
+        };
+        Self::with(name.into(), text.into(), manifest, default_namespace)
     }
 
     /// The same file with another text.

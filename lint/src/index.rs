@@ -26,11 +26,11 @@ use self::namespace::NamespaceIndex;
 pub(crate) use self::namespace::PodAt;
 use self::namespaces::Namespaces;
 use self::policies::Policies;
-use self::selections::{Matched, Selections};
 pub(crate) use self::selections::{Group, KINDS, PODS, Workloads};
+use self::selections::{Matched, Selections};
 pub use self::targets::Target;
 use crate::facts::ClusterFacts;
-use crate::hash::{HashMap, HashSet};
+use crate::hash::HashMap;
 use crate::slip;
 
 /// A key and a value, and what the value was probably meant to be.
@@ -68,7 +68,8 @@ pub struct Index<'c> {
     flows: Option<Mutex<HashMap<Flow, Arc<Denied>>>>,
     /// Policies that take the place of those of the same names.
     newer: Policies<'c>,
-    replaced: HashSet<&'c ObjectName>,
+    /// Sorted.
+    replaced: Vec<&'c ObjectName>,
 }
 
 /// Namespaces that every cluster has.
@@ -122,7 +123,7 @@ impl<'c> Index<'c> {
         let has_workloads = namespaces.iter().any(NamespaceIndex::has_workloads);
         let targets = Arc::new(targets::targets(cluster, &namespaces));
         let policies = Arc::new(Policies::new(cluster.policies.iter().map(Arc::as_ref)));
-        let (newer, replaced) = (Policies::default(), HashSet::default());
+        let (newer, replaced) = (Policies::default(), Vec::new());
         Self {
             cluster,
             facts: None,
@@ -161,7 +162,8 @@ impl<'c> Index<'c> {
         'c: 's,
     {
         let policies = policies.into_iter();
-        let replaced = policies.clone().map(|policy| &policy.name).chain(others);
+        let mut replaced: Vec<_> = policies.clone().map(|policy| &policy.name).chain(others).collect();
+        replaced.sort_unstable();
         Index {
             cluster: self.cluster,
             facts: self.facts,
@@ -180,7 +182,7 @@ impl<'c> Index<'c> {
             nodes: self.nodes.clone(),
             policies: self.policies.clone(),
             flows: (policies.clone().nth(1).is_some()).then(Mutex::default),
-            replaced: replaced.collect(),
+            replaced,
             newer: Policies::new(policies),
         }
     }
@@ -240,7 +242,11 @@ impl<'c> Index<'c> {
     }
 
     fn counts(&self, policy: &NetworkPolicy) -> bool {
-        self.replaced.is_empty() || !self.replaced.contains(&policy.name)
+        match &self.replaced[..] {
+            [] => true,
+            [one] => **one != policy.name,
+            many => many.binary_search(&&policy.name).is_err(),
+        }
     }
 
     /// The same with what a live cluster says about itself.
@@ -407,6 +413,11 @@ impl<'c> Index<'c> {
         names.sort_unstable();
         let all = self.facts.is_some_and(|facts| facts.all_namespaces);
         MatchedNamespaces { complete: all || asks && !names.is_empty(), names }
+    }
+
+    /// Whether a namespace selector matches some namespace.
+    pub(crate) fn is_some_namespace(&self, selector: &LabelSelector) -> bool {
+        !self.matched(selector).0.is_empty()
     }
 
     /// Whether at least one namespace that was given has a label.

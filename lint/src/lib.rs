@@ -65,7 +65,7 @@ mod suppress;
 mod words;
 
 pub use baseline::{Baseline, BaselineError};
-pub use check::{Report, check, check_text, check_text_beside};
+pub use check::{Report, check, check_stored, check_text};
 pub use context::{Context, ObjectContext, Reporter};
 pub use file::SourceFile;
 pub use finding::{Applicability, Edit, Finding, Fix, FixAvailability, Label, ObjectRef, Place, Severity};

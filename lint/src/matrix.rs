@@ -109,9 +109,10 @@ impl<'e, 'c> Matrix<'e, 'c> {
 pub(crate) fn have_common_family(a: Endpoint<'_>, b: Endpoint<'_>) -> bool {
     let families = |end: Endpoint<'_>| {
         let of_pod = end.as_pod().into_iter().flat_map(|pod| &pod.addresses).copied();
-        end.address().into_iter().chain(of_pod).fold([false; 2], |[four, six], address| {
-            [four | address.is_ipv4(), six | address.is_ipv6()]
-        })
+        end.address()
+            .into_iter()
+            .chain(of_pod)
+            .fold([false; 2], |[four, six], address| [four | address.is_ipv4(), six | address.is_ipv6()])
     };
     let (a, b) = (families(a), families(b));
     a == [false; 2] || b == [false; 2] || a.iter().zip(b).any(|(a, b)| *a && b)

@@ -91,3 +91,14 @@ pub fn find_rule(code_or_name: &str) -> Option<&'static Rule> {
     };
     RULES.iter().find(matches).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorted_by_code() {
+        assert!(RULES.is_sorted_by(|a, b| a.code < b.code));
+        assert!(RULES.iter().enumerate().all(|(number, rule)| rule.number() == Some(number)));
+    }
+}

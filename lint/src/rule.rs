@@ -109,6 +109,11 @@ impl Rule {
         self.severity > Severity::Info && self.group() != "NP6"
     }
 
+    /// Its index in [`RULES`](crate::RULES), which are sorted by code.
+    pub fn number(&self) -> Option<usize> {
+        crate::registry::RULES.binary_search_by(|known| known.code.cmp(self.code)).ok()
+    }
+
     /// The group of its code: `NP1` of `NP101`.
     pub fn group(&self) -> &'static str {
         &self.code[..3]

@@ -85,7 +85,7 @@ impl Selection {
 
     /// Whether a rule is on.
     pub fn contains(&self, rule: &Rule) -> bool {
-        RULES.iter().position(|known| *known == rule).is_some_and(|index| self.on[index])
+        rule.number().is_some_and(|number| self.on[number])
     }
 
     /// The rules that are on.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use netpol_policy::model::{LabelSelector, METADATA_NAME, Pod};
+use netpol_policy::model::{LabelSelector, METADATA_NAME, Pod, WorkloadName};
 
 /// A namespace selector in words: `namespace shop`, `namespaces team=shop`, `every namespace`.
 pub(crate) fn namespaces(selector: &LabelSelector) -> String {
@@ -31,6 +31,12 @@ const MANY_PODS: usize = 1000;
 
 /// The names of some pods: `a, b and 3 more`; `none` when there are none. Variants of one pod count once.
 pub(crate) fn pod_names<'p>(mut pods: impl Iterator<Item = &'p Pod>) -> String {
+    let first = pods.next();
+    let second = pods.next();
+    if let (Some(only), None) = (first, second) {
+        return pod_name(only);
+    }
+    let mut pods = first.into_iter().chain(second).chain(pods);
     let names: BTreeSet<_> = pods.by_ref().take(MANY_PODS).map(|pod| &pod.name).collect();
     let shown: Vec<_> = names.iter().take(3).map(ToString::to_string).collect();
     match names.len() {
@@ -39,6 +45,11 @@ pub(crate) fn pod_names<'p>(mut pods: impl Iterator<Item = &'p Pod>) -> String {
         4.. => format!("{} and {} more", shown.join(", "), names.len() - 3),
         _ => list(&shown),
     }
+}
+
+fn pod_name(pod: &Pod) -> String {
+    let WorkloadName { namespace, kind, name } = &pod.name;
+    [namespace, "/", kind.as_str(), "/", name].concat()
 }
 
 /// `a, b and c`.

@@ -14,7 +14,7 @@ mod problem;
 
 pub use load::{Loaded, cluster, load};
 pub use lower::{nearest, parse_cidr};
-pub use manifest::{Content, EntryPointSource, Manifest, Object, WorkloadSource};
+pub use manifest::{Content, EntryPointSource, Manifest, Object, StoredPolicy, WorkloadSource};
 pub use policy::{
     Expression, Field, IpBlockSource, Item, List, ListStyle, ObjectMeta, PeerSource, PolicySource,
     PortSource, PortValue, RuleSource, SelectorSource, Slot, SpecSource, StrayField, TextPair,

@@ -50,6 +50,12 @@ pub fn read_within<'t>(text: &'t str, limits: &Limits) -> Stream<'t> {
     quick::parse(text, limits).unwrap_or_else(|| parse::parse(text, limits))
 }
 
+/// Reads a text that is one JSON value, as programs write it: quicker than [`read`], which takes it too. `None` where JSON
+/// and YAML may differ, as in numbers with fractions, in what is nested deeply, and when it isn't JSON.
+pub fn read_json(text: &str) -> Option<Stream<'_>> {
+    quick::json::parse(text, &Limits::default())
+}
+
 /// The text in some bytes, or a located error: only UTF-8 is read. A leading byte order mark is fine.
 pub fn decode(bytes: &[u8]) -> Result<&str, SyntaxError> {
     encoding::decode(bytes)

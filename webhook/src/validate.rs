@@ -10,13 +10,14 @@ mod written;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use self::judge::{Findings, Judge};
-use self::object::Object;
+use self::object::{Object, is_same};
 use crate::cluster::{OBJECT, Snapshot, Watch};
 use crate::config::Config;
 use crate::review::{Operation, Request, Response, Status};
 use netpol_lint::effect::Preview;
-use netpol_lint::{Finding, SourceFile, check_text, check_text_beside};
+use netpol_lint::{Finding, SourceFile, check_stored};
 use netpol_policy::model::{LabelSelector, Labels, Namespace, NetworkPolicy};
+use netpol_policy::source::StoredPolicy;
 
 pub use verdict::{Kind, Verdict};
 
@@ -61,13 +62,15 @@ impl Validator {
         }
         let bad =
             |message: String| Verdict::silent(Response::deny(&request.uid, Status::bad_request(message)));
-        let object = match request.object.map(|object| Object::read(object.get())) {
+        let mut again = [const { String::new() }; 3];
+        let [again, old_again, written_again] = &mut again;
+        let object = match request.object.map(|object| Object::read(object.get(), again)) {
             Some(Ok(Some(object))) => object,
             Some(Ok(None)) => return bad("the NetworkPolicy is not a JSON object".to_owned()),
             Some(Err(error)) => return bad(format!("the NetworkPolicy cannot be read: {error}")),
             None => return bad("no object to look at".to_owned()),
         };
-        let old = request.old_object.and_then(|old| Object::read(old.get()).ok().flatten());
+        let old = request.old_object.and_then(|old| Object::read(old.get(), old_again).ok().flatten());
         let changes = request.operation == Operation::Create || changes(&object, old.as_ref());
         let config = self.config();
         let snapshot = self.watch.as_ref().and_then(|watch| watch.snapshot());
@@ -75,10 +78,11 @@ impl Validator {
 
         let written = written::manifest(&object, old.as_ref());
         let break_glass = judge::reason(&object);
-        let (stored, after) = lint.findings(object);
-        let (before, replaced) = old.filter(|_| changes).map(|old| lint.findings(old)).unwrap_or_default();
-        let written = written.as_deref().and_then(|written| Object::read(written).ok().flatten());
-        let mut written = written.map(|written| lint.findings(written).0).unwrap_or_default();
+        let (stored, after) = lint.findings(&object);
+        let (before, replaced) =
+            old.as_ref().filter(|_| changes).map(|old| lint.findings(old)).unwrap_or_default();
+        let written = written.and_then(|written| Object::read(written, written_again).ok().flatten());
+        let mut written = written.map(|written| lint.findings(&written).0).unwrap_or_default();
         written.retain(|finding| {
             !stored.iter().any(|known| known.rule == finding.rule && known.path == finding.path)
         });
@@ -99,13 +103,16 @@ struct Lint<'a> {
 
 impl Lint<'_> {
     /// What the linter says about an object as if it had just been applied, and what the object means.
-    fn findings(&self, object: Object<'_>) -> (Vec<Finding>, Option<Arc<NetworkPolicy>>) {
-        let text = document(self.request, object);
-        let settings = &self.config.settings;
-        let report = match self.snapshot {
-            Some(snapshot) => check_text_beside(OBJECT, &text, snapshot.index(), settings),
-            None => check_text(OBJECT, &text, settings),
+    /// Whatever the object says of itself, it is judged as what the API server stores it as.
+    fn findings(&self, object: &Object<'_>) -> (Vec<Finding>, Option<Arc<NetworkPolicy>>) {
+        let stored = StoredPolicy {
+            api_version: &self.request.kind.api_version(),
+            namespace: self.request.namespace.as_deref(),
+            // It is read by itself.
+            without_annotation: Some(written::ANNOTATION),
         };
+        let (index, settings) = (self.snapshot.map(Snapshot::index), &self.config.settings);
+        let report = check_stored(OBJECT, object.text, &object.stream, &stored, index, settings);
         let mut policies = report.files.iter().flat_map(SourceFile::policies);
         let model = policies.next().and_then(|(_, policy)| policy.model.clone());
         (report.findings, model)
@@ -126,30 +133,10 @@ impl Lint<'_> {
     }
 }
 
-/// The object as a document for the linter. Whatever the object says of itself, it is judged as what the API server
-/// stores it as.
-fn document<'a>(request: &'a Request<'_>, mut object: Object<'a>) -> String {
-    object.set("apiVersion", request.kind.api_version());
-    object.set("kind", &*request.kind.kind);
-    if let Some(metadata) = object.object_mut("metadata") {
-        // Written by the API server about who wrote what: no rule looks at it, and it can be the larger part.
-        metadata.remove("managedFields");
-        // It is read by itself.
-        if let Some(annotations) = metadata.object_mut("annotations") {
-            annotations.remove(written::ANNOTATION);
-        }
-        if let Some(namespace) = &request.namespace {
-            metadata.set("namespace", &**namespace);
-        }
-    }
-    serde_json::to_string(&object).expect("names are texts")
-}
-
 /// Whether an update changes what the policy means.
 fn changes(object: &Object<'_>, old: Option<&Object<'_>>) -> bool {
-    let going = object.get("metadata").and_then(|metadata| metadata.get("deletionTimestamp"));
-    if going.is_some_and(|at| !at.is_null()) {
+    if object.get(&["metadata", "deletionTimestamp"]).is_some_and(|at| !at.is_null()) {
         return false;
     }
-    old.is_none_or(|old| old.get("spec") != object.get("spec"))
+    old.is_none_or(|old| !is_same(old.get(&["spec"]), object.get(&["spec"])))
 }

@@ -32,7 +32,11 @@ pub(crate) struct Denied {
 
 impl Index<'_> {
     /// What is denied of a flow: as it was worked out before, or as it is now.
-    pub(crate) fn denied(&self, flow: impl FnOnce() -> Flow, work_out: impl FnOnce() -> Denied) -> Arc<Denied> {
+    pub(crate) fn denied(
+        &self,
+        flow: impl FnOnce() -> Flow,
+        work_out: impl FnOnce() -> Denied,
+    ) -> Arc<Denied> {
         let Some(flows) = &self.flows else { return Arc::new(work_out()) };
         let lock = || flows.lock().unwrap_or_else(PoisonError::into_inner);
         let flow = flow();

@@ -2,11 +2,11 @@
 
 use std::sync::OnceLock;
 
-use super::policies::Policies;
-use super::selections::{self, Group, PODS};
 use super::kinds::{Kinds, Listeners};
 use super::labels::ByLabel;
 use super::listening::Listening;
+use super::policies::Policies;
+use super::selections::{self, Group, PODS};
 use super::workloads::Workloads;
 use crate::hash::HashMap;
 use netpol_policy::model::{Direction, LabelSelector, Labels, Namespace, NetworkPolicy, Pod, Service};
@@ -37,8 +37,11 @@ pub(super) struct NamespaceIndex<'c> {
     workloads: OnceLock<Workloads>,
     /// For each kind the policies that isolate it for ingress and for egress, by their indexes in the namespace; made when
     /// somebody asks.
-    isolation: OnceLock<Vec<OnceLock<[Box<[u32]>; 2]>>>,
+    isolation: OnceLock<Vec<OnceLock<Isolating>>>,
 }
+
+/// Numbers of policies, those that isolate ingress and those that isolate egress.
+type Isolating = [Box<[u32]>; 2];
 
 /// A pod of an index.
 #[derive(Clone, Copy)]
@@ -71,8 +74,8 @@ impl<'i, 'c> PodAt<'i, 'c> {
         let kind = self.namespace.kinds.of(self.id) as usize;
         let kinds = || (0..self.namespace.kinds.len()).map(|_| OnceLock::new()).collect();
         let known = &self.namespace.isolation.get_or_init(kinds)[kind];
-        let [ingress, egress] =
-            known.get_or_init(|| Direction::ALL.map(|direction| policies.isolating_ids(self.pod(), direction)));
+        let [ingress, egress] = known
+            .get_or_init(|| Direction::ALL.map(|direction| policies.isolating_ids(self.pod(), direction)));
         let ids = if direction == Direction::Ingress { ingress } else { egress };
         let all = if ids.is_empty() { &[] } else { policies.of(self.namespace.name) };
         ids.iter().map(|id| all[*id as usize])

@@ -57,9 +57,9 @@ impl<'c> Policies<'c> {
         direction: Direction,
     ) -> impl Iterator<Item = &'c NetworkPolicy> + use<'i, 'c> {
         let namespace = self.namespaces.get(&*pod.name.namespace).filter(|_| pod.is_subject());
-        let selecting = namespace.into_iter().flat_map(|namespace| {
-            namespace.selecting(&pod.labels).map(|id| namespace.all[id as usize])
-        });
+        let selecting = namespace
+            .into_iter()
+            .flat_map(|namespace| namespace.selecting(&pod.labels).map(|id| namespace.all[id as usize]));
         selecting.filter(move |policy| policy.rules(direction).is_some())
     }
 

@@ -39,7 +39,7 @@ pub(super) fn targets<'c>(
             let (Some(port), Some(selector)) = (service.ports.iter().find(meant), &service.selector) else {
                 continue;
             };
-            let namespace = namespaces.get(&*service.name.namespace);
+            let namespace = namespaces.get(&service.name.namespace);
             let pods: Vec<_> =
                 namespace.into_iter().flat_map(|namespace| namespace.kinds(selector)).collect();
             if !pods.is_empty() {

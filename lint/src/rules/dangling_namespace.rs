@@ -79,7 +79,7 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
 /// Whether none of the known namespaces can match, and no other that the configuration tells of.
 fn is_dangling(cx: &Context<'_>, selector: &LabelSelector) -> bool {
     !selectors::explained(cx, selector, Labelled::Namespace)
-        && cx.index.namespaces(selector).names.is_empty()
+        && !cx.index.is_some_namespace(selector)
         && !cx.settings.may_match_external_namespace(selector)
 }
 

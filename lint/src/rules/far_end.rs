@@ -30,7 +30,13 @@ impl<'a> FarEnd<'a> {
     pub(super) fn at(index: &'a Index<'a>, at: PodAt<'a, 'a>, direction: Direction) -> Self {
         let seen_there = opposite(direction);
         let by_label = at.is_isolated_by_label(seen_there);
-        Self { index, pod: at.pod(), direction, policies: index.isolating_at(at, seen_there).collect(), by_label }
+        Self {
+            index,
+            pod: at.pod(),
+            direction,
+            policies: index.isolating_at(at, seen_there).collect(),
+            by_label,
+        }
     }
 
     pub(super) fn is_isolated(&self) -> bool {
@@ -54,7 +60,9 @@ impl<'a> FarEnd<'a> {
             Direction::Ingress => near,
         };
         // A name that no container of the destination has is another matter.
-        if port.is_some_and(|port| ranges(port, destination).next().is_none()) || (near.name == self.pod.name && !near.is_template()) {
+        if port.is_some_and(|port| ranges(port, destination).next().is_none())
+            || (near.name == self.pod.name && !near.is_template())
+        {
             return true;
         }
         let allows = |policy: &NetworkPolicy, rule: &Rule| {

@@ -144,11 +144,9 @@ fn report(
 ) {
     let near = words::pod_names(near.iter().map(|at| at.pod()));
     let names = words::pod_names(far.iter().map(|at| at.pod()));
-    let (allowed, denied_there) = match at.rule.direction {
-        Direction::Egress => ("egress is allowed here", format!("{names} lets no connection in from {near}")),
-        Direction::Ingress => {
-            ("ingress is allowed here", format!("{names} may open no connection to {near}"))
-        }
+    let denied_there = match at.rule.direction {
+        Direction::Egress => " lets no connection in from ",
+        Direction::Ingress => " may open no connection to ",
     };
     let on = match ports {
         Ports::Only(ports) if ports.len() > denied.ports.len() => {
@@ -158,11 +156,20 @@ fn report(
         }
         _ => String::new(),
     };
-    let finding = out.report(span(at), at.path(), format!("{allowed}, but {denied_there}{on}"));
-    let (field, by) = (opposite(at.rule.direction), &denied.by);
-    finding.label("denied at the other end").help(format!(
-        "the far end is isolated for {field} {by}; allow the connection there as well, or remove it here"
-    ));
+    let allowed = at.rule.direction.field();
+    let message = [allowed, " is allowed here, but ", &names, denied_there, &near, &on].concat();
+    let finding = out.report(span(at), at.path(), message);
+    let field = opposite(at.rule.direction).field();
+    finding.label("denied at the other end").help(
+        [
+            "the far end is isolated for ",
+            field,
+            " ",
+            &denied.by,
+            "; allow the connection there as well, or remove it here",
+        ]
+        .concat(),
+    );
     for at in far.iter().take(3) {
         finding.at_workload(cx, at.pod(), "the far end");
     }

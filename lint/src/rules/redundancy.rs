@@ -1,7 +1,5 @@
 //! Which parts of a policy others cover.
 
-use std::collections::HashMap;
-
 use ipnet::IpNet;
 use netpol_policy::cover::Cover;
 use netpol_policy::model::{Direction, LabelSelector, METADATA_NAME, Peer, PodNamespaces, PortMatch, Rule};
@@ -10,6 +8,7 @@ use netpol_policy::source::{List, ProblemKind, RuleSource, Slot};
 use crate::context::{Context, PeerAt};
 use crate::edits::remove_item;
 use crate::finding::Edit;
+use crate::hash::HashMap;
 
 /// Compares what parts of a policy allow. `None` where that is [not what it seems to be](is_as_it_seems).
 pub(super) fn cover(cx: &Context<'_>) -> Option<Cover> {

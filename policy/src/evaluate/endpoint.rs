@@ -98,10 +98,7 @@ pub(super) fn common_families<'c>(
 
 /// Both ends with the addresses that count: once for every family that both have; where there is none, at the first
 /// address of each.
-pub fn families<'c>(
-    a: Endpoint<'c>,
-    b: Endpoint<'c>,
-) -> impl Iterator<Item = (Endpoint<'c>, Endpoint<'c>)> {
+pub fn families<'c>(a: Endpoint<'c>, b: Endpoint<'c>) -> impl Iterator<Item = (Endpoint<'c>, Endpoint<'c>)> {
     let mut common = common_families(a, b);
     let first = common.next().unwrap_or_else(|| (a.at_first_address(), b.at_first_address()));
     std::iter::once(first).chain(common)

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    Cluster, Direction, Namespace, NetworkPolicy, Node, Peer, Peers, Pod, PodNamespaces, PortMatch, Ports, Rule,
-    Traffic,
+    Cluster, Direction, Namespace, NetworkPolicy, Node, Peer, Peers, Pod, PodNamespaces, PortMatch, Ports,
+    Rule, Traffic,
 };
 
 use super::connections::Connections;

@@ -4,7 +4,7 @@ use crate::model::{
     EndpointSlice, EntryKind, EntryPoint, Labels, Namespace, Node as ClusterNode, Pod, Service, WorkloadKind,
 };
 use crate::span::{Span, Spanned};
-use crate::syntax::{self, Kind, Node, Stream, SyntaxError};
+use crate::syntax::{self, Document, Kind, Node, Stream, SyntaxError};
 
 use super::lower::{self, Context, Metadata, Path};
 use super::policy::PolicySource;
@@ -80,6 +80,17 @@ pub struct EntryPointSource {
     pub backends: Vec<Span>,
 }
 
+/// What is known of a NetworkPolicy that is about to be stored.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredPolicy<'a> {
+    /// Its `apiVersion`.
+    pub api_version: &'a str,
+    /// Its namespace; `None` when it says that itself.
+    pub namespace: Option<&'a str>,
+    /// An annotation that nobody is to look at.
+    pub without_annotation: Option<&'a str>,
+}
+
 impl Manifest {
     /// Reads a text. Namespaced objects that name no namespace go to `default_namespace`.
     pub fn read(text: &str, default_namespace: &str) -> Self {
@@ -95,6 +106,26 @@ impl Manifest {
             walk.object(document.root(), None);
         }
         Self { objects, errors: stream.errors, comments: stream.comments }
+    }
+
+    /// Takes the one NetworkPolicy that a document is, whatever it says of itself.
+    pub fn of_policy(document: &Document<'_>, stored: &StoredPolicy<'_>, default_namespace: &str) -> Self {
+        let node = document.root();
+        let place =
+            |field: &str| node.get(field).map_or(Span::new(node.span().start, node.span().start), Node::span);
+        let api_version = Spanned::new(stored.api_version.into(), place("apiVersion"));
+        let policy = lower::policy(node, api_version, place("kind"), default_namespace, stored.namespace);
+        let objects = policy.map(|mut policy| {
+            policy.metadata.annotations.retain(|(key, _)| Some(&*key.value) != stored.without_annotation);
+            let name = policy
+                .metadata
+                .name
+                .as_ref()
+                .map_or(Span::new(policy.span.start, policy.span.start), |name| name.span);
+            let (span, content) = (policy.span, Content::Policy(Box::new(policy)));
+            Object { document: document.index, span, name, content, problems: Vec::new() }
+        });
+        Self { objects: objects.into_iter().collect(), errors: Vec::new(), comments: Vec::new() }
     }
 
     /// Its policies.
@@ -180,7 +211,7 @@ impl Walk<'_> {
             return None;
         }
         let api_version = header.api_version.clone();
-        let mut policy = lower::policy(node, api_version, header.kind_span, self.default_namespace)?;
+        let mut policy = lower::policy(node, api_version, header.kind_span, self.default_namespace, None)?;
         if header.kind != "NetworkPolicy" {
             policy.model = None;
             let mut context = Context::default();

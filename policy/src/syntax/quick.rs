@@ -7,6 +7,7 @@
 //! the tests hold it to.
 
 mod flow;
+pub(super) mod json;
 mod scan;
 #[cfg(test)]
 mod tests;

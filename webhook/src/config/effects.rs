@@ -45,14 +45,12 @@ impl Default for Effects {
 impl Effects {
     /// What a finding does.
     pub fn of(&self, finding: &Finding) -> Effect {
-        let row = RULES.iter().position(|rule| rule.code == finding.rule.code);
-        row.map_or(Effect::Off, |row| self.0[row][finding.severity as usize])
+        finding.rule.number().map_or(Effect::Off, |row| self.0[row][finding.severity as usize])
     }
 
     /// Whether findings of a rule do anything.
     pub(super) fn turns_on(&self, rule: &Rule) -> bool {
-        let row = RULES.iter().position(|known| *known == rule);
-        row.is_some_and(|row| self.0[row].iter().any(|effect| *effect != Effect::Off))
+        rule.number().is_some_and(|row| self.0[row].iter().any(|effect| *effect != Effect::Off))
     }
 
     /// Says something else of some rules. Whatever is said here counts before what was said earlier; of several words

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::line::line;
-use super::object::{Object, Value};
+use super::object::Object;
 use super::repair::are_new;
 use super::verdict::{Kind, Verdict, status};
 use crate::config::{BREAK_GLASS, Config, Effect, Effects, UNENFORCEABLE};
 use crate::review::{Request, Response, may_have_control};
 use netpol_lint::Finding;
 use netpol_lint::effect::Preview;
+use netpol_policy::syntax::Node;
 
 /// How much of the findings goes to the audit log, in bytes.
 const NOTED: usize = 4096;
@@ -124,8 +125,7 @@ impl Judge<'_> {
 
 /// The reason that a policy gives to be let in all the same.
 pub(super) fn reason(object: &Object<'_>) -> Option<String> {
-    let annotations = object.get("metadata")?.get("annotations")?;
-    annotations.get(BREAK_GLASS).and_then(Value::as_str).map(str::to_owned)
+    object.get(&["metadata", "annotations", BREAK_GLASS]).and_then(Node::as_str).map(str::to_owned)
 }
 
 /// Findings for the audit log: nobody is told of some of them otherwise.

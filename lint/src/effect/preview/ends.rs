@@ -55,8 +55,15 @@ impl<'i> Ends<'i> {
         pairs: usize,
     ) -> Self {
         let evaluator = Evaluator::without_policies(index.cluster(), Vec::new());
-        let mut ends =
-            Self { index, evaluator, policies, all: Vec::with_capacity(32), subjects: 0, named: 0, cut: false };
+        let mut ends = Self {
+            index,
+            evaluator,
+            policies,
+            all: Vec::with_capacity(32),
+            subjects: 0,
+            named: 0,
+            cut: false,
+        };
         let most = ((pairs as f64).sqrt() as usize).max(1);
         ends.cut = subjects.len() > most;
         ends.all.extend(subjects.iter().take(most).map(|subject| End::pod(subject.first)));
@@ -135,8 +142,7 @@ impl<'i> Ends<'i> {
     /// The nodes of the pods, in the cluster's order.
     fn nodes(&self) -> Vec<&'i Node> {
         let pods = self.all.iter().filter_map(|end| end.at);
-        let mut nodes: Vec<_> =
-            pods.filter_map(|at| self.index.node(at.pod().node.as_deref()?)).collect();
+        let mut nodes: Vec<_> = pods.filter_map(|at| self.index.node(at.pod().node.as_deref()?)).collect();
         nodes.sort_by_key(|node| std::ptr::from_ref(*node));
         nodes.dedup_by_key(|node| std::ptr::from_ref(*node));
         nodes
@@ -199,7 +205,7 @@ impl<'i> Ends<'i> {
         let granted = |policies: &[&'i NetworkPolicy]| {
             self.evaluator.granted(policies.iter().copied(), source, destination, direction)
         };
-        let by_others = others.map(|others| granted(others));
+        let by_others = others.map(&granted);
         if selects == [false; 2] {
             let by_others = by_others.flatten();
             return [by_others.clone(), by_others];
@@ -232,11 +238,13 @@ impl<'i> Ends<'i> {
         let selected = *end.selected.get_or_init(|| {
             self.policies.map(|policy| {
                 let (Some(policy), Some(at)) = (policy, end.at) else { return false };
-                at.pod().name.namespace == policy.name.namespace && policy.pod_selector.matches(&at.pod().labels)
+                at.pod().name.namespace == policy.name.namespace
+                    && policy.pod_selector.matches(&at.pod().labels)
             })
         });
         [0, 1].map(|version| {
-            selected[version] && self.policies[version].is_some_and(|policy| policy.rules(direction).is_some())
+            selected[version]
+                && self.policies[version].is_some_and(|policy| policy.rules(direction).is_some())
         })
     }
 }

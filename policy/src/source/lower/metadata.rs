@@ -46,6 +46,17 @@ pub(in crate::source) fn metadata(
     object: Span,
     default_namespace: &str,
 ) -> Metadata {
+    metadata_in(context, entry, object, default_namespace, None)
+}
+
+/// The same of an object that is in this namespace, whatever it says itself.
+pub(in crate::source) fn metadata_in(
+    context: &mut Context,
+    entry: Option<Entry<'_>>,
+    object: Span,
+    default_namespace: &str,
+    known_namespace: Option<&str>,
+) -> Metadata {
     let path = Path::ROOT.field("metadata");
     let node = entry.map(|entry| entry.value).filter(|node| !node.is_null());
     let fields = node.and_then(|node| context.fields(node, &path, FIELDS));
@@ -81,7 +92,11 @@ pub(in crate::source) fn metadata(
             Box::default()
         }
     };
-    let namespace = context.text_field(namespace, &path.field("namespace")).filter(|n| !n.value.is_empty());
+    let namespace = match known_namespace {
+        Some(known) => Some(Spanned::new(known.into(), namespace.map_or(span, |entry| entry.value.span()))),
+        None => context.text_field(namespace, &path.field("namespace")),
+    };
+    let namespace = namespace.filter(|namespace| !namespace.value.is_empty());
     if let Some(namespace) = &namespace {
         if !is_dns_label(&namespace.value) {
             let message = format!(

@@ -9,7 +9,7 @@ use crate::span::{Span, Spanned};
 use crate::syntax::Node;
 
 use super::context::{Context, NullItems, stray_field};
-use super::metadata::metadata;
+use super::metadata::metadata_in;
 use super::path::Path;
 use super::peer::{peer, peer_model};
 use super::port::{port, port_model};
@@ -20,12 +20,13 @@ const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 const SPEC_FIELDS: [&str; 4] = ["podSelector", "ingress", "egress", "policyTypes"];
 const POLICY_TYPES: [&str; 2] = ["Ingress", "Egress"];
 
-/// Reads a NetworkPolicy. Its `kind` may stand on the list around it.
+/// Reads a NetworkPolicy. Its `kind` may stand on the list around it, and its namespace be known otherwise.
 pub(in crate::source) fn policy(
     node: Node<'_>,
     api_version: Spanned<Box<str>>,
     kind: Span,
     default_namespace: &str,
+    known_namespace: Option<&str>,
 ) -> Option<PolicySource> {
     let mut context = Context::default();
     let path = Path::ROOT;
@@ -34,7 +35,7 @@ pub(in crate::source) fn policy(
     check_api_version(&mut context, &api_version, kind);
     context.stray(&fields.stray, &path, "a NetworkPolicy", &FIELDS);
 
-    let metadata = metadata(&mut context, meta, kind, default_namespace);
+    let metadata = metadata_in(&mut context, meta, kind, default_namespace, known_namespace);
     if let Some(name) = &metadata.source.name
         && !name.value.is_empty()
         && !crate::model::is_dns_subdomain(&name.value)

@@ -1,5 +1,7 @@
-use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
+use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 
+use super::super::node::{Kind, Node};
+use super::super::scalar::Value;
 use super::*;
 
 /// What it answers is what the full parser answers.
@@ -214,4 +216,97 @@ fn leaves_limits_to_the_full_parser() {
         assert!(!is_read || is_fine, "{nodes} {depth}");
     }
     assert!(parse(text, &Limits::default()).is_some());
+}
+
+/// JSON as text, with whatever may stand between its tokens; some is none that is read.
+fn json() -> impl Strategy<Value = String> {
+    let text =
+        || "[a-cA-C\"\\\\\u{0}-\u{20}é€😀]{0,6}".prop_map(|text| serde_json::Value::from(text).to_string());
+    let surrogates = "(\\\\u(d83d|D83D|d800|de00|0041|00)){1,3}".prop_map(|units| format!("\"{units}\""));
+    let number = prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        (0_u16..300).prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| number.to_string()),
+        "0?[0-9]{1,20}",
+    ];
+    let word = prop::sample::select(vec!["null", "true", "false", "yes", "~", "", "nul", "<<"]);
+    let leaf = prop_oneof![4 => text(), 4 => number, 1 => surrogates, 2 => word.prop_map(str::to_owned)];
+    let gap = || prop::sample::select(vec!["", "", " ", "\n ", "\t"]);
+    leaf.prop_recursive(4, 32, 5, move |inner| {
+        let item =
+            (gap(), inner.clone(), gap()).prop_map(|(before, item, after)| format!("{before}{item}{after}"));
+        // Names are few: some come twice.
+        let field =
+            (gap(), text(), item.clone()).prop_map(|(gap, name, value)| format!("{gap}{name}{gap}:{value}"));
+        prop_oneof![
+            prop::collection::vec(item, 0..5).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec(field, 0..5).prop_map(|fields| format!("{{{}}}", fields.join(","))),
+        ]
+    })
+}
+
+/// What a tree means as JSON; of fields of one name the last counts.
+fn meaning(node: Node<'_>) -> serde_json::Value {
+    match node.kind() {
+        Kind::Scalar(..) => match node.value().unwrap() {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => value.into(),
+            Value::Int(value) => value.into(),
+            Value::Float(value) => value.into(),
+            Value::Str(text) => text.into(),
+        },
+        Kind::Sequence(_) => node.items().map(|item| meaning(item.value)).collect(),
+        Kind::Mapping(_) => {
+            let fields =
+                node.entries().map(|entry| (entry.key.key_text().into_owned(), meaning(entry.value)));
+            serde_json::Value::Object(fields.collect())
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// What is read as JSON is JSON, and means what it means there; without escapes it is what the full parser reads.
+    #[test]
+    fn json_is_read_as_json(text in json()) {
+        let known = serde_json::from_str::<serde_json::Value>(&text);
+        let Some(stream) = json::parse(&text, &Limits::default()) else { return Ok(()) };
+        prop_assert_eq!(meaning(stream.documents[0].root()), known.unwrap());
+        // YAML has the value of a key on its line.
+        if !text.contains(['\\', '\n']) {
+            let full = super::super::parse::parse(&text, &Limits::default());
+            prop_assert_eq!(format!("{stream:#?}"), format!("{full:#?}"));
+        }
+    }
+}
+
+#[test]
+fn usual_json_is_read() {
+    for text in [
+        r#"{"a":{"b":[1,"c",true,null,{}],"d":"x\n\u00e9\ud83d\ude00\/"},"e":[]}"#,
+        " { \"a\" :\n [ 0 , 65535 ] } ",
+        "[]",
+        "\"é\"",
+    ] {
+        let stream = json::parse(text, &Limits::default()).expect(text);
+        let known: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(meaning(stream.documents[0].root()), known);
+    }
+    for text in [
+        "",
+        "{",
+        "[1,]",
+        "{\"a\" 1}",
+        "01",
+        "1.0",
+        "-1",
+        "\"\\ud800\"",
+        "\"a\nb\"",
+        "{\"<<\":{}}",
+        "yes",
+        "1 2",
+    ] {
+        assert!(json::parse(text, &Limits::default()).is_none(), "{text}");
+    }
 }

@@ -98,6 +98,25 @@ impl<'t> Tree<'t> {
         Some(())
     }
 
+    /// The same in double quotes.
+    pub(super) fn quoted_key(&mut self, text: Cow<'t, str>, span: Span) -> Option<()> {
+        if text == "<<" || span.len() > LONGEST_KEY {
+            return None;
+        }
+        let id = self.push(span, Data::Scalar { text, style: ScalarStyle::DoubleQuoted, tag: Tag::Text })?;
+        self.end = span.end;
+        self.open.last_mut()?.half = id;
+        Some(())
+    }
+
+    /// A value in double quotes.
+    pub(super) fn text(&mut self, text: Cow<'t, str>, span: Span) -> Option<()> {
+        let id = self.push(span, Data::Scalar { text, style: ScalarStyle::DoubleQuoted, tag: Tag::Text })?;
+        self.end = span.end;
+        self.complete(id);
+        Some(())
+    }
+
     /// A value.
     pub(super) fn scalar(&mut self, text: &'t str, style: ScalarStyle, span: Span) -> Option<()> {
         let tag = Tag::of_untagged(text, style);

@@ -13,6 +13,7 @@ use netpol_tests::lab::address::Pair;
 use serde_json::json;
 
 use super::pinger::PORT;
+use crate::webhook::cluster::write_policy;
 use crate::webhook::objects::{self as large, namespace};
 
 pub(crate) use crate::webhook::objects::NAMESPACES;
@@ -73,7 +74,7 @@ pub(crate) fn fill(server: &ApiServer, pods: usize, policies: usize) -> Result<(
                     if number < pods {
                         remote(&client, number).await?;
                     } else {
-                        large::write_policy(&client, number - pods).await?;
+                        write_policy(&client, number - pods).await?;
                     }
                 }
             })

@@ -89,4 +89,3 @@ pub(crate) async fn write_policy(client: &Client, number: usize) -> Result<()> {
     api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
     Ok(())
 }
-
