@@ -65,6 +65,12 @@ pub const CLOSING: u32 = 1 << 2;
 /// The last approval of a [`DEFERRED`] flow also covers replies: the backend was looked at.
 pub const ANSWERABLE: u32 = 1 << 3;
 
+/// The pod has sent FIN.
+pub const FIN_SENT: u32 = 1 << 4;
+/// The pod has received FIN. The next segment that is no FIN ends the flow: its entry is removed, so that closed connections don't
+/// push others out.
+pub const FIN_RECEIVED: u32 = 1 << 5;
+
 /// The key of [`crate::maps::LINKS`]: where the packets of a deferred flow went after translation. Only the programs use it.
 ///
 /// A reply from a Service shows nothing of the backend; the packet's hash survives translation and leads there.

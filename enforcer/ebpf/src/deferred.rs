@@ -14,7 +14,8 @@ use crate::{
     DROP, PASS,
     context::{self, Context},
     evaluate::{Question, open_translated},
-    flow, fragment,
+    flow::{self, Step},
+    fragment,
     maps::{self, Scratch, scratch},
     packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Packet, kind, parse, part},
     skb::Skb,
@@ -99,8 +100,7 @@ fn translated(context: &Context, endpoint: &Endpoint, packet: &mut Packet, quest
             // Nothing was translated: this is the entry that led here, and it approves of nothing.
             track = false;
         } else if flow::approved(flow, Direction::Egress) == context.epoch {
-            let flags = flow::flags_after(flow.flags, packet, false);
-            flow::touch(flow, context.now, flags);
+            flow::advance(&question.key, flow, context.now, Step::of(packet, true, false));
             return question.verdict.set(Reason::Established);
         }
         copy(&mut question.flow, flow);
@@ -111,7 +111,7 @@ fn translated(context: &Context, endpoint: &Endpoint, packet: &mut Packet, quest
     if allowed && track {
         flow::approve(&mut question.flow, Direction::Egress, context.epoch);
         question.flow.last_seen = context.now;
-        question.flow.flags = flow::flags_after(question.flow.flags, packet, false);
+        question.flow.flags = Step::of(packet, true, false).flags(question.flow.flags);
         track::store(context, endpoint, question);
     }
 }

@@ -11,7 +11,7 @@ use netpol_enforcer_common::{
 
 use crate::{
     context::{Context, now},
-    flow,
+    flow::{self, Step},
     from_pod::is_overlay,
     neighbour,
     packet::{
@@ -75,13 +75,12 @@ pub fn established(context: &Context, direction: Direction) -> Found {
     if !flow::alive(flow, key.protocol, context.config, now) {
         return Found::Unsure;
     }
-    let closing = key.protocol == TCP && tcp_closes(flags);
-    let after = flow::flags_then(flow.flags, key.protocol, kind, closing, !own);
+    let step = Step { protocol: key.protocol, kind, closing: tcp_closes(flags), outward, reply: !own };
     if outward {
         let defer = if own && flow.flags & DEFERRED != 0 { mark::DEFER } else { 0 };
         context.set_mark(mark::FORWARDED | defer | u32::from(brief.slot) << mark::SLOT_SHIFT);
     }
-    flow::touch(flow, now, after);
+    flow::advance(&key, flow, now, step);
     count(Reason::Established.counter(direction), skb.length());
     Found::Approved
 }

@@ -3,12 +3,12 @@
 use netpol_enforcer_common::{
     Address, Direction,
     config::Config,
-    conntrack::{CLOSING, Flow, FlowKey, SEEN_REPLY, ticks},
+    conntrack::{CLOSING, FIN_RECEIVED, FIN_SENT, Flow, FlowKey, SEEN_REPLY, ticks},
 };
 
 use crate::{
     maps,
-    packet::{ICMP, ICMPV6, Packet, TCP, UDP, kind},
+    packet::{FIN, ICMP, ICMPV6, Packet, TCP, UDP, kind},
     trace::tracing,
     words::{Words, clear, copy},
 };
@@ -97,30 +97,65 @@ pub fn approve(flow: &mut Flow, opened: Direction, epoch: u32) {
     }
 }
 
-/// The flags of a flow after a packet.
-#[inline(always)]
-pub fn flags_after(flags: u32, packet: &Packet, reply: bool) -> u32 {
-    flags_then(flags, packet.protocol, packet.kind, packet.closing != 0, reply)
+/// What of a packet matters to the life of its flow.
+#[derive(Clone, Copy)]
+pub struct Step {
+    /// The IP protocol number.
+    pub protocol: u8,
+    /// See [`kind`].
+    pub kind: u8,
+    /// FIN and RST of TCP's flags.
+    pub closing: u8,
+    /// The pod sent it.
+    pub outward: bool,
+    /// It belongs to the flow as an answer.
+    pub reply: bool,
 }
 
-/// The same, by what matters of the packet.
+impl Step {
+    /// That of a packet.
+    #[inline(always)]
+    pub fn of(packet: &Packet, outward: bool, reply: bool) -> Self {
+        Self { protocol: packet.protocol, kind: packet.kind, closing: packet.closing, outward, reply }
+    }
+
+    /// The flags of a flow after the packet.
+    #[inline(always)]
+    pub fn flags(self, flags: u32) -> u32 {
+        let flags = if self.reply || self.kind == kind::MIDDLE { flags | SEEN_REPLY } else { flags };
+        if self.closing != 0 {
+            let fin = if self.outward { FIN_SENT } else { FIN_RECEIVED };
+            flags | CLOSING | if self.closing & FIN == 0 { 0 } else { fin }
+        } else if self.kind == kind::OPENING && self.protocol == TCP {
+            // The port is used again: a new connection.
+            flags & !(CLOSING | SEEN_REPLY | FIN_SENT | FIN_RECEIVED)
+        } else {
+            flags
+        }
+    }
+
+    /// Whether the packet is the last of a flow: both sides had closed it, and here is the answer to the second FIN.
+    #[inline(always)]
+    pub fn ends(self, flags: u32) -> bool {
+        const BOTH: u32 = FIN_SENT | FIN_RECEIVED;
+        self.kind == kind::MIDDLE && self.closing == 0 && flags & BOTH == BOTH
+    }
+}
+
+/// Does to an approved flow what a packet of it does.
 #[inline(always)]
-pub fn flags_then(flags: u32, protocol: u8, kind: u8, closing: bool, reply: bool) -> u32 {
-    let flags = if reply || kind == kind::MIDDLE { flags | SEEN_REPLY } else { flags };
-    if closing {
-        flags | CLOSING
-    } else if kind == kind::OPENING && protocol == TCP {
-        // The port is used again: a new connection.
-        flags & !(CLOSING | SEEN_REPLY)
+pub fn advance(key: &FlowKey, flow: &mut Flow, now: u32, step: Step) {
+    if step.ends(flow.flags) {
+        let _ = maps::CONNTRACK.remove(key);
     } else {
-        flags
+        touch(flow, now, step.flags(flow.flags));
     }
 }
 
 /// Notes that a packet of the flow was seen. Only this is written in place, and only if it changes something: the memory is shared by all
 /// CPUs, and might even belong to another flow by now. What grants anything is written under its key.
 #[inline(always)]
-pub fn touch(flow: &mut Flow, now: u32, flags: u32) {
+fn touch(flow: &mut Flow, now: u32, flags: u32) {
     if flow.last_seen != now {
         flow.last_seen = now;
     }

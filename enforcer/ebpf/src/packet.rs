@@ -73,7 +73,7 @@ pub struct Packet {
     pub icmp_code: u8,
     /// See [`part`].
     pub part: u8,
-    /// TCP with FIN or RST.
+    /// FIN and RST of TCP's flags.
     pub closing: u8,
     /// A [`Reason`] number if the kind is [`kind::BROKEN`].
     pub broken: u8,
@@ -336,7 +336,7 @@ fn tcp(skb: Skb, packet: &mut Packet, short: Reason) {
     packet.destination_port = low(words[0]);
     let flags = byte(words[3], 1);
     packet.kind = tcp_kind(flags);
-    packet.closing = u8::from(tcp_closes(flags));
+    packet.closing = tcp_closes(flags);
 }
 
 /// Bits of TCP.
@@ -357,10 +357,10 @@ pub const fn tcp_kind(flags: u8) -> u8 {
     }
 }
 
-/// Whether a segment with these flags ends the connection.
+/// Those of a segment's flags that end the connection.
 #[inline(always)]
-pub const fn tcp_closes(flags: u8) -> bool {
-    flags & (FIN | RST) != 0
+pub const fn tcp_closes(flags: u8) -> u8 {
+    flags & (FIN | RST)
 }
 
 /// What an ICMP message is to a flow. The flow's ports are the identifier and the type of the request.

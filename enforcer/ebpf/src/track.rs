@@ -10,7 +10,8 @@ use netpol_enforcer_common::{
 use crate::{
     context::{Context, is_node},
     evaluate::{Question, open},
-    flow, fragment,
+    flow::{self, Step},
+    fragment,
     maps::{self, Scratch},
     packet::{Packet, kind, parse_inner, part},
     trace::tracing,
@@ -37,10 +38,9 @@ pub fn decide(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, dir
             && flow::approved(flow, direction.reverse()) == context.epoch
             && (outward || flow.flags & (DEFERRED | ANSWERABLE) != DEFERRED);
         if own || answer {
-            let flags = flow::flags_after(flow.flags, packet, !own);
-            flow::touch(flow, context.now, flags);
             question.verdict.reset();
             question.verdict.defer = own && outward && flow.flags & DEFERRED != 0;
+            flow::advance(&question.key, flow, context.now, Step::of(packet, outward, !own));
             return question.verdict.answer(Reason::Established);
         }
         copy(&mut question.flow, flow);
@@ -116,7 +116,9 @@ fn remember(
     let flow = &mut question.flow;
     flow::approve(flow, opened, context.epoch);
     flow.last_seen = context.now;
-    flow.flags = flow::flags_after(flow.flags, packet, !present);
+    // Whose packet it is.
+    let outward = matches!(opened, Direction::Egress) == present;
+    flow.flags = Step::of(packet, outward, !present).flags(flow.flags);
     if matches!(opened, Direction::Egress) {
         if !present {
             flow.flags |= ANSWERABLE;

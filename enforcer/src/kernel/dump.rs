@@ -241,6 +241,8 @@ fn flow(key: FlowKey, flow: Flow) -> Row {
         (conntrack::SEEN_REPLY, "seen-reply"),
         (conntrack::CLOSING, "closing"),
         (conntrack::ANSWERABLE, "answerable"),
+        (conntrack::FIN_SENT, "fin-sent"),
+        (conntrack::FIN_RECEIVED, "fin-received"),
     ];
     let flags: Vec<&str> =
         flags.iter().filter(|(flag, _)| flow.flags & flag != 0).map(|(_, name)| *name).collect();

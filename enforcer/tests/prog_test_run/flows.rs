@@ -3,7 +3,7 @@
 use netpol_enforcer_common::{endpoint::SET_NONE, identity::ANY, policy::PolicyPrefix, reason::Reason};
 
 use crate::{
-    lab::{self, EGRESS, GENERATION, INGRESS, NODE, OTHER, POD, POD6, REMOTE, REMOTE6},
+    lab::{self, EGRESS, GENERATION, INGRESS, Lab, NODE, OTHER, POD, POD6, REMOTE, REMOTE6},
     packets::{ACK, FIN, ICMP, RST, SCTP, SYN, echo, ip, sctp_chunk, sctp_header, tcp, udp},
 };
 
@@ -154,6 +154,52 @@ fn isolation_does_not_cut_what_the_pod_had_opened() {
     assert!(lab.receive(&udp((REMOTE, 53), (POD, 1000))).passed());
     assert!(lab.receive(&tcp((REMOTE, 80), (POD, 1000), SYN | ACK)).passed());
     assert!(!lab.receive(&udp((REMOTE, 54), (POD, 1000))).passed());
+}
+
+#[test]
+fn a_connection_that_both_sides_closed_leaves_nothing() {
+    for opened_by_pod in [true, false] {
+        let mut lab = lab!();
+        lab.isolate(INGRESS, EGRESS);
+        lab.allow(if opened_by_pod { ALL_OUT } else { PolicyPrefix::any_port(INGRESS, ANY, 6) });
+        let out = |flags| tcp((POD, 1000), (REMOTE, 80), flags);
+        let back = |flags| tcp((REMOTE, 80), (POD, 1000), flags);
+        let pass = |lab: &mut Lab, outward: bool, flags: u8| {
+            let passed = if outward { lab.send(&out(flags)) } else { lab.receive(&back(flags)) }.passed();
+            assert!(passed, "{outward} {flags:#x}");
+            lab.flows().len()
+        };
+        for closed_by_pod in [true, false] {
+            assert_eq!(pass(&mut lab, opened_by_pod, SYN), 1);
+            assert_eq!(pass(&mut lab, !opened_by_pod, SYN | ACK), 1);
+            assert_eq!(pass(&mut lab, opened_by_pod, ACK), 1);
+            // Half closed: the other side may go on for as long as it likes.
+            assert_eq!(pass(&mut lab, closed_by_pod, FIN | ACK), 1);
+            for outward in [!closed_by_pod, closed_by_pod, !closed_by_pod] {
+                assert_eq!(pass(&mut lab, outward, ACK), 1);
+            }
+            // Closed, also if the FIN has to be repeated, until that is answered.
+            assert_eq!(pass(&mut lab, !closed_by_pod, FIN | ACK), 1);
+            assert_eq!(pass(&mut lab, !closed_by_pod, FIN | ACK), 1);
+            assert_eq!(pass(&mut lab, closed_by_pod, ACK), 0);
+            // The answer was lost: what is repeated is judged by the policies, which still allow it.
+            assert_eq!(pass(&mut lab, !closed_by_pod, FIN | ACK), 1);
+            assert_eq!(pass(&mut lab, closed_by_pod, ACK), 1);
+            // The same ports again, and an end by reset: that may be anybody's, so the entry waits for its timeout.
+            assert_eq!(pass(&mut lab, opened_by_pod, SYN), 1);
+            assert_eq!(pass(&mut lab, closed_by_pod, RST), 1);
+            assert_eq!(pass(&mut lab, !closed_by_pod, ACK), 1);
+        }
+        // Without a policy that allows it, what is repeated does not pass.
+        assert_eq!(pass(&mut lab, opened_by_pod, SYN), 1);
+        for outward in [true, false] {
+            assert_eq!(pass(&mut lab, outward, FIN | ACK), 1);
+        }
+        lab.isolate(INGRESS + 50, EGRESS + 50);
+        assert_eq!(pass(&mut lab, true, ACK), 0);
+        assert!(!lab.send(&out(ACK)).passed());
+        assert!(!lab.receive(&back(ACK)).passed());
+    }
 }
 
 #[test]
