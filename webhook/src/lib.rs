@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod config;
 pub mod controller;
 mod duration;
+mod json;
 pub mod namespace;
 pub mod review;
 pub mod server;

@@ -1,5 +1,6 @@
 //! What the outside is told: metrics and logs.
 
+mod line;
 mod logs;
 mod metrics;
 mod outcome;

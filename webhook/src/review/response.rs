@@ -1,12 +1,14 @@
 //! What the webhook answers.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use json_patch::Patch;
 use serde::Serialize;
 
 use super::{API_VERSION, KIND};
+use crate::json::write_text;
 
 /// The API server passes warnings on as they are while all of them together have at most this many characters.
 const WARNINGS_LENGTH: usize = 4096;
@@ -18,20 +20,14 @@ const WARNING_LENGTH: usize = 256;
 const WARNINGS: usize = 15;
 
 /// `AdmissionResponse`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Response {
     uid: String,
     allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: BTreeMap<&'static str, String>,
 }
 
@@ -168,14 +164,43 @@ impl Response {
     /// # Errors
     /// None in practice: every part is text.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Review<'a> {
-            kind: &'static str,
-            api_version: &'static str,
-            response: &'a Response,
+        let status = self.status.as_ref().map(serde_json::to_string).transpose()?;
+        let texts = self.warnings.iter().chain(self.audit_annotations.values());
+        let length: usize = texts.map(|text| text.len() + 32).sum();
+        let mut json = String::with_capacity(256 + length + status.as_ref().map_or(0, String::len));
+        self.write(&mut json, status.as_deref()).expect("there is memory for it");
+        Ok(json.into_bytes())
+    }
+
+    fn write(&self, json: &mut String, status: Option<&str>) -> fmt::Result {
+        write!(json, r#"{{"kind":"{KIND}","apiVersion":"{API_VERSION}","response":{{"uid":"#)?;
+        write_text(json, &self.uid)?;
+        json.push_str(if self.allowed { r#","allowed":true"# } else { r#","allowed":false"# });
+        if let Some(status) = status {
+            json.push_str(r#","status":"#);
+            json.push_str(status);
         }
-        serde_json::to_vec(&Review { kind: KIND, api_version: API_VERSION, response: self })
+        for (name, text) in [("patchType", self.patch_type), ("patch", self.patch.as_deref())] {
+            if let Some(text) = text {
+                json.push(',');
+                write_text(json, name)?;
+                json.push(':');
+                write_text(json, text)?;
+            }
+        }
+        for (number, warning) in self.warnings.iter().enumerate() {
+            json.push_str(if number == 0 { r#","warnings":["# } else { "," });
+            write_text(json, warning)?;
+        }
+        json.push_str(if self.warnings.is_empty() { "" } else { "]" });
+        for (number, (key, value)) in self.audit_annotations.iter().enumerate() {
+            json.push_str(if number == 0 { r#","auditAnnotations":{"# } else { "," });
+            write_text(json, key)?;
+            json.push(':');
+            write_text(json, value)?;
+        }
+        json.push_str(if self.audit_annotations.is_empty() { "}}" } else { "}}}" });
+        Ok(())
     }
 }
 
@@ -247,6 +272,28 @@ mod tests {
                     "patch": BASE64_STANDARD.encode(r#"[{"op":"add","path":"/metadata/labels/a~1b","value":"c"}]"#),
                     "warnings": ["look here"],
                 }
+            })
+        );
+        let status = Status::forbidden(
+            "no \"name\"",
+            Details { name: "n".into(), group: "g".into(), kind: "k".into(), causes: Vec::new() },
+        );
+        let response = Response::deny("u\\", status)
+            .with_warnings(["one".to_owned(), "two".to_owned()])
+            .with_audit("a", "b".into())
+            .with_audit("c", "d".into());
+        let json: serde_json::Value = serde_json::from_slice(&response.to_json().unwrap()).unwrap();
+        assert_eq!(
+            json["response"],
+            serde_json::json!({
+                "uid": "u\\",
+                "allowed": false,
+                "status": {
+                    "code": 403, "reason": "Forbidden", "message": "no \"name\"",
+                    "details": {"name": "n", "group": "g", "kind": "k", "causes": []},
+                },
+                "warnings": ["one", "two"],
+                "auditAnnotations": {"a": "b", "c": "d"},
             })
         );
     }

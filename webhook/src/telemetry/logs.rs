@@ -7,6 +7,8 @@ use std::time::Duration;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::line::Line;
+
 /// How long a line may wait for others to be written together with it.
 const GATHER: Duration = Duration::from_millis(1);
 
@@ -22,9 +24,7 @@ pub(crate) fn install(level: Level) -> Written {
     let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || kept.keep_writing());
     lines.lock().gathers = thread.is_ok();
     tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
+        .event_format(Line)
         .with_max_level(level)
         .with_writer(Shared(Arc::clone(&lines)))
         .init();
@@ -84,26 +84,26 @@ impl Lines {
 struct Shared(Arc<Lines>);
 
 /// Takes one line.
-struct Line<'l> {
+struct OneLine<'l> {
     lines: &'l Lines,
     /// It isn't to wait.
     at_once: bool,
 }
 
 impl<'l> MakeWriter<'l> for Shared {
-    type Writer = Line<'l>;
+    type Writer = OneLine<'l>;
 
     fn make_writer(&'l self) -> Self::Writer {
-        Line { lines: &self.0, at_once: true }
+        OneLine { lines: &self.0, at_once: true }
     }
 
     fn make_writer_for(&'l self, event: &Metadata<'_>) -> Self::Writer {
         // What is wrong is to be known even if this is the last that is heard.
-        Line { lines: &self.0, at_once: *event.level() <= Level::WARN }
+        OneLine { lines: &self.0, at_once: *event.level() <= Level::WARN }
     }
 }
 
-impl Write for Line<'_> {
+impl Write for OneLine<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut waiting = self.lines.lock();
         let first = waiting.text.is_empty();
@@ -131,7 +131,7 @@ mod tests {
     fn lines_gather_until_one_must_not_wait() {
         let lines = Lines::default();
         lines.lock().gathers = true;
-        let log = |at_once| Line { lines: &lines, at_once }.write_all(b"{}\n").unwrap();
+        let log = |at_once| OneLine { lines: &lines, at_once }.write_all(b"{}\n").unwrap();
         (0..3).for_each(|_| log(false));
         assert_eq!(lines.lock().text, b"{}\n{}\n{}\n");
         log(true);

@@ -1,5 +1,6 @@
 //! From findings to a verdict.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::line::line;
@@ -105,17 +106,21 @@ impl Judge<'_> {
         let effect = if response.is_allowed() { preview() } else { None };
         let effect: Vec<_> = effect.iter().flat_map(Preview::sentences).collect();
         if !effect.is_empty() {
-            response = response.with_audit("effect", one_line(&effect.join("; ")));
+            response = response.with_audit("effect", one_line(&effect.join("; ")).into_owned());
         }
         let effect = effect.into_iter().map(|sentence| format!("effect: {sentence}"));
-        let warnings =
-            first.into_iter().chain(effect).chain(let_in.iter().chain(&warning).map(|finding| line(finding)));
+        let lines: Vec<_> =
+            [&refusing, &warning, &noted].into_iter().flatten().map(|one| line(one)).collect();
+        let note = note(&lines);
+        let told = refusing.len() - let_in.len()..refusing.len() + warning.len();
+        let told = lines.into_iter().skip(told.start).take(told.len());
+        let warnings = first.into_iter().chain(effect).chain(told);
         let written = written.iter().map(|finding| format!("{} (in the manifest as applied)", line(finding)));
         response = response.with_warnings(warnings.chain(written));
         if !unenforceable.is_empty() {
             response = response.with_audit("unenforceable", codes(&unenforceable));
         }
-        if let Some(text) = note(&[&refusing[..], &warning, &noted].concat()) {
+        if let Some(text) = note {
             response = response.with_audit("findings", text);
         }
         let codes = counted.iter().map(|finding| finding.rule.code).collect();
@@ -129,12 +134,13 @@ pub(super) fn reason(object: &Object<'_>) -> Option<String> {
 }
 
 /// Findings for the audit log: nobody is told of some of them otherwise.
-fn note(findings: &[&Finding]) -> Option<String> {
-    let mut text = String::new();
-    for (number, finding) in findings.iter().enumerate() {
-        let line = one_line(&line(finding));
+fn note(lines: &[String]) -> Option<String> {
+    let most = lines.iter().map(|line| line.len() + 2).sum::<usize>().min(NOTED);
+    let mut text = String::with_capacity(most);
+    for (number, line) in lines.iter().enumerate() {
+        let line = one_line(line);
         if text.len() + line.len() > NOTED {
-            text.push_str(&format!("; and {} more", findings.len() - number));
+            text.push_str(&format!("; and {} more", lines.len() - number));
             break;
         }
         text.push_str(if number == 0 { "" } else { "; " });
@@ -144,12 +150,12 @@ fn note(findings: &[&Finding]) -> Option<String> {
 }
 
 /// For logs and headers: no control characters, and not without end.
-fn one_line(text: &str) -> String {
+fn one_line(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     let end = if text.len() > LINE { text.char_indices().nth(LINE).map(|(end, _)| end) } else { None };
     let text = &text[..end.unwrap_or(text.len())];
     if may_have_control(text) {
-        return text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        return text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().into();
     }
-    text.to_owned()
+    text.into()
 }

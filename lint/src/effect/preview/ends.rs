@@ -176,18 +176,36 @@ impl<'i> Ends<'i> {
     /// What passes from one end to another before and after, when that is not the same.
     pub(super) fn difference(&self, from: usize, to: usize) -> Option<[Connections; 2]> {
         let (from, to) = (&self.all[from], &self.all[to]);
-        let mut all: Option<Passing> = None;
-        for (source, destination) in families(from.endpoint, to.endpoint) {
-            let [egress, ingress] = [(from, Direction::Egress), (to, Direction::Ingress)]
-                .map(|(end, direction)| self.passing(end, source, destination, direction));
-            let passing = intersection(egress, &ingress);
-            all = Some(match all {
-                Some(known) => union(known, &passing),
-                None => passing,
-            });
+        let mut over = families(from.endpoint, to.endpoint);
+        let (first, second) = (over.next()?, over.next());
+        let mut all = self.between(from, to, first, second.is_none())?;
+        if let Some(second) = second {
+            all = union(all, &self.between(from, to, second, false)?);
         }
-        let [before, after] = all?;
+        let [before, after] = all;
         (before != after).then(|| [before, after].map(|passing| passing.unwrap_or_else(Connections::all)))
+    }
+
+    /// What passes between two ends at some addresses; `None` when that is the same before and after, which is only looked
+    /// for where these addresses `alone` count.
+    fn between(
+        &self,
+        from: &End<'i>,
+        to: &End<'i>,
+        (source, destination): (Endpoint<'i>, Endpoint<'i>),
+        alone: bool,
+    ) -> Option<Passing> {
+        let (mut near, mut far) = ((from, Direction::Egress), (to, Direction::Ingress));
+        let changes = |(end, direction): (&End<'i>, Direction)| self.selects(end, direction) != [false; 2];
+        if !changes(near) {
+            (near, far) = (far, near);
+        }
+        let passing = |(end, direction)| self.passing(end, source, destination, direction);
+        let [before, after] = passing(near);
+        if alone && before == after && !changes(far) {
+            return None;
+        }
+        Some(intersection([before, after], &passing(far)))
     }
 
     /// What one end lets pass.

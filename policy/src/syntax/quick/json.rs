@@ -93,15 +93,12 @@ impl<'t> Json<'t> {
 
     /// A text in quotes; where to go on.
     fn string(&self, at: usize) -> Option<(Cow<'t, str>, usize)> {
-        let mut end = at + 1;
-        loop {
-            match *self.bytes.get(end)? {
-                b'"' => return Some((Cow::Borrowed(&self.text[at + 1..end]), end + 1)),
-                b'\\' => return self.escaped(at),
-                // Lines end only between tokens.
-                b'\n' => return None,
-                _ => end += 1,
-            }
+        // Lines end only between tokens.
+        let end = at + 1 + memchr::memchr3(b'"', b'\\', b'\n', &self.bytes[at + 1..])?;
+        match self.bytes[end] {
+            b'"' => Some((Cow::Borrowed(&self.text[at + 1..end]), end + 1)),
+            b'\\' => self.escaped(at),
+            _ => None,
         }
     }
 
