@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use netpol_policy::source::{self, Content, PolicySource, StoredPolicy};
 use netpol_policy::span::Span;
-use netpol_policy::syntax::Stream;
+use netpol_policy::syntax::{Node, SyntaxError};
 
 use crate::context::{Context, ObjectContext, Reporter, RulesAt};
 use crate::file::SourceFile;
@@ -39,16 +39,16 @@ pub fn check_text(name: &str, text: &str, settings: &Settings) -> Report {
 }
 
 /// Checks a policy that is about to be stored, as an admission webhook does, beside a cluster where that is known: there it
-/// takes the place of the one of its name. `stream` is what `text` holds; of its documents the first counts.
+/// takes the place of the one of its name. It is a node of `text`, or can't be read.
 pub fn check_stored(
     name: &str,
     text: &str,
-    stream: &Stream<'_>,
+    node: Result<Node<'_>, &[SyntaxError]>,
     stored: &StoredPolicy<'_>,
     index: Option<&Index<'_>>,
     settings: &Settings,
 ) -> Report {
-    let file = SourceFile::stored(name, text, stream, stored, &default_namespace());
+    let file = SourceFile::stored(name, text, node, stored, &default_namespace());
     match index {
         Some(index) => {
             let policies: Vec<_> = file.policies().filter_map(|(_, policy)| policy.model.clone()).collect();

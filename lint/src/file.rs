@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use netpol_policy::source::{Content, Manifest, PolicySource, StoredPolicy};
 use netpol_policy::span::Span;
-use netpol_policy::syntax::{self, LineIndex, Position, Stream};
+use netpol_policy::syntax::{self, LineIndex, Node, Position, SyntaxError};
 
 /// A text that has been read.
 #[derive(Debug)]
@@ -49,17 +49,17 @@ impl SourceFile {
         }
     }
 
-    /// A policy that is about to be stored. `stream` is what the text holds; of its documents the first counts.
+    /// A policy that is about to be stored: a node of a text, or why it can't be read.
     pub(crate) fn stored(
         name: &str,
         text: &str,
-        stream: &Stream<'_>,
+        node: Result<Node<'_>, &[SyntaxError]>,
         stored: &StoredPolicy<'_>,
         default_namespace: &Arc<str>,
     ) -> Self {
-        let manifest = match stream.documents.first() {
-            Some(document) => Manifest::of_policy(document, stored, default_namespace),
-            None => Manifest { errors: stream.errors.clone(), ..Manifest::default() },
+        let manifest = match node {
+            Ok(node) => Manifest::of_policy(node, stored, default_namespace),
+            Err(errors) => Manifest { errors: errors.to_vec(), ..Manifest::default() },
         };
         Self::with(name.into(), text.into(), manifest, default_namespace)
     }

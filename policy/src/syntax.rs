@@ -21,7 +21,7 @@ mod scalar;
 pub use error::{SyntaxError, SyntaxErrorKind};
 pub use limits::Limits;
 pub use lines::{LineIndex, Position};
-pub use node::{Document, Entry, Item, Kind, Node, ScalarStyle, Style};
+pub use node::{Document, Entry, Item, Kind, Node, NodeId, ScalarStyle, Style};
 pub use scalar::Value;
 
 use crate::span::Span;

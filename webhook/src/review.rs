@@ -4,10 +4,13 @@
 //! [`k8s.io/api/admission/v1`](https://pkg.go.dev/k8s.io/api/admission/v1). The object under review stays the text it
 //! came as, so that nothing is lost on its way to the rules.
 
+mod quick;
+mod raw;
 mod request;
 mod response;
 mod uid;
 
+pub use raw::Raw;
 pub use request::{Malformed, Operation, Request, UserInfo};
 pub(crate) use response::may_have_control;
 pub use response::{Cause, Details, Response, Status};

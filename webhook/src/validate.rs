@@ -64,13 +64,13 @@ impl Validator {
             |message: String| Verdict::silent(Response::deny(&request.uid, Status::bad_request(message)));
         let mut again = [const { String::new() }; 3];
         let [again, old_again, written_again] = &mut again;
-        let object = match request.object.map(|object| Object::read(object.get(), again)) {
+        let object = match request.object().map(|object| Object::of(object, again)) {
             Some(Ok(Some(object))) => object,
             Some(Ok(None)) => return bad("the NetworkPolicy is not a JSON object".to_owned()),
             Some(Err(error)) => return bad(format!("the NetworkPolicy cannot be read: {error}")),
             None => return bad("no object to look at".to_owned()),
         };
-        let old = request.old_object.and_then(|old| Object::read(old.get(), old_again).ok().flatten());
+        let old = request.old_object().and_then(|old| Object::of(old, old_again).ok().flatten());
         let changes = request.operation == Operation::Create || changes(&object, old.as_ref());
         let config = self.config();
         let snapshot = self.watch.as_ref().and_then(|watch| watch.snapshot());
@@ -112,7 +112,7 @@ impl Lint<'_> {
             without_annotation: Some(written::ANNOTATION),
         };
         let (index, settings) = (self.snapshot.map(Snapshot::index), &self.config.settings);
-        let report = check_stored(OBJECT, object.text, &object.stream, &stored, index, settings);
+        let report = check_stored(OBJECT, object.text, object.root(), &stored, index, settings);
         let mut policies = report.files.iter().flat_map(SourceFile::policies);
         let model = policies.next().and_then(|(_, policy)| policy.model.clone());
         (report.findings, model)

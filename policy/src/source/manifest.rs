@@ -4,7 +4,7 @@ use crate::model::{
     EndpointSlice, EntryKind, EntryPoint, Labels, Namespace, Node as ClusterNode, Pod, Service, WorkloadKind,
 };
 use crate::span::{Span, Spanned};
-use crate::syntax::{self, Document, Kind, Node, Stream, SyntaxError};
+use crate::syntax::{self, Kind, Node, Stream, SyntaxError};
 
 use super::lower::{self, Context, Metadata, Path};
 use super::policy::PolicySource;
@@ -108,9 +108,8 @@ impl Manifest {
         Self { objects, errors: stream.errors, comments: stream.comments }
     }
 
-    /// Takes the one NetworkPolicy that a document is, whatever it says of itself.
-    pub fn of_policy(document: &Document<'_>, stored: &StoredPolicy<'_>, default_namespace: &str) -> Self {
-        let node = document.root();
+    /// Takes the one NetworkPolicy that a node is, whatever it says of itself.
+    pub fn of_policy(node: Node<'_>, stored: &StoredPolicy<'_>, default_namespace: &str) -> Self {
         let place =
             |field: &str| node.get(field).map_or(Span::new(node.span().start, node.span().start), Node::span);
         let api_version = Spanned::new(stored.api_version.into(), place("apiVersion"));
@@ -123,7 +122,7 @@ impl Manifest {
                 .as_ref()
                 .map_or(Span::new(policy.span.start, policy.span.start), |name| name.span);
             let (span, content) = (policy.span, Content::Policy(Box::new(policy)));
-            Object { document: document.index, span, name, content, problems: Vec::new() }
+            Object { document: 0, span, name, content, problems: Vec::new() }
         });
         Self { objects: objects.into_iter().collect(), errors: Vec::new(), comments: Vec::new() }
     }

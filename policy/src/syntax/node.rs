@@ -64,6 +64,10 @@ pub struct Node<'a> {
     via: Option<Span>,
 }
 
+/// Which node of its document a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeId(u32);
+
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind<'a> {
@@ -122,6 +126,15 @@ impl<'t> Document<'t> {
     pub fn root(&self) -> Node<'_> {
         Node { document: self, id: self.root, via: None }
     }
+
+    /// The node of an id that [`Node::id`] gave of this document.
+    ///
+    /// # Panics
+    ///
+    /// When asked about it, if the document has no such node.
+    pub fn node(&self, id: NodeId) -> Node<'_> {
+        Node { document: self, id: id.0, via: None }
+    }
 }
 
 impl<'a> Node<'a> {
@@ -132,6 +145,11 @@ impl<'a> Node<'a> {
     #[inline]
     pub fn span(self) -> Span {
         self.data().span
+    }
+
+    /// Which node of its document it is.
+    pub fn id(self) -> NodeId {
+        NodeId(self.id)
     }
 
     /// Where the node is used, if its text stands elsewhere: the alias, or the mapping that merges it.

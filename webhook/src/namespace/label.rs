@@ -9,11 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{Selector, SelectorExt};
 use netpol_policy::model::{DEFAULT_DENY_LABEL, DefaultDeny, LabelKey, LabelValue, Labels, Namespace};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::exemption::Exemptions;
-use crate::review::{Operation, Request, Response, Status};
+use crate::review::{Operation, Raw, Request, Response, Status};
 
 /// Which directions a namespace's pods are isolated in by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,13 +65,13 @@ impl Labeler {
         if !request.kind.is("", "Namespace") || !looked_at || subresource {
             return Ok(allow);
         }
-        let read = |object: Option<&RawValue>| match object.map(|object| metadata(object.get())) {
+        let read = |object: Option<Raw<'_>>| match object.map(|object| metadata(object.get())) {
             Some(Ok(metadata)) => Ok(metadata),
             Some(Err(error)) => Err(format!("the Namespace cannot be read: {error}")),
             None => Err(format!("{:?} without an object", request.operation)),
         };
-        let old = (request.operation == Operation::Update).then(|| read(request.old_object)).transpose();
-        let (old, new) = match (old, read(request.object)) {
+        let old = (request.operation == Operation::Update).then(|| read(request.old_object())).transpose();
+        let (old, new) = match (old, read(request.object())) {
             (Ok(old), Ok(new)) => (old, new),
             (Err(error), _) | (_, Err(error)) => {
                 return Ok(Response::deny(&request.uid, Status::bad_request(error)));

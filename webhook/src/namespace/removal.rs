@@ -59,7 +59,7 @@ impl Guard {
         let subresource = request.sub_resource.as_deref().is_some_and(|name| !name.is_empty());
         let looked_at = request.kind.is("", "Namespace") && request.operation == Operation::Update;
         let Some(asked) = self.asked.as_ref().filter(|_| looked_at && !subresource) else { return allow };
-        let (Some(old), Some(new)) = (request.old_object, request.object) else {
+        let (Some(old), Some(new)) = (request.old_object(), request.object()) else {
             return Response::deny(&request.uid, Status::bad_request("UPDATE without both objects"));
         };
         let (old, new) = match (metadata(old.get()), metadata(new.get())) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use super::quick;
+use super::raw::{Body, Part, Raw};
 use super::uid::uid;
 
 /// `AdmissionRequest`, borrowed from the body that it came in.
@@ -29,15 +30,16 @@ pub struct Request<'a> {
     /// Who does it.
     #[serde(default)]
     pub user_info: UserInfo,
-    /// The object as it will be; `None` for DELETE.
     #[serde(borrow, default)]
-    pub object: Option<&'a RawValue>,
-    /// The object as it is; only for UPDATE and DELETE.
+    pub(super) object: Option<Part<'a>>,
     #[serde(borrow, default)]
-    pub old_object: Option<&'a RawValue>,
+    pub(super) old_object: Option<Part<'a>>,
     /// Nothing of this will be kept.
     #[serde(default)]
     pub dry_run: bool,
+    /// The body, where all of it was read at once.
+    #[serde(skip)]
+    pub(super) body: Option<Body<'a>>,
 }
 
 /// `GroupVersionKind`.
@@ -96,6 +98,11 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Malformed`] when it is no JSON, of another version, a response, or lacks a field.
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
+        quick::request(body).map_or_else(|| Self::parse_usual(body), Ok)
+    }
+
+    /// The same for everything that [`quick`] leaves alone.
+    pub(super) fn parse_usual(body: &'a [u8]) -> Result<Self, Malformed> {
         let malformed = |detail: String| Malformed { uid: uid(body), detail };
         let review: Review<'a> =
             serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
@@ -109,6 +116,18 @@ impl<'a> Request<'a> {
             Some(request) => Ok(request),
             None => Err(malformed("it has no request".to_owned())),
         }
+    }
+}
+
+impl Request<'_> {
+    /// The object as it will be; `None` for DELETE.
+    pub fn object(&self) -> Option<Raw<'_>> {
+        self.object.map(|part| Raw::new(part, self.body.as_ref()))
+    }
+
+    /// The object as it is; only for UPDATE and DELETE.
+    pub fn old_object(&self) -> Option<Raw<'_>> {
+        self.old_object.map(|part| Raw::new(part, self.body.as_ref()))
     }
 }
 

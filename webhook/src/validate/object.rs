@@ -1,34 +1,56 @@
 //! An object as JSON that still lies in the request.
 
-use netpol_policy::syntax::{self, Kind, Node, Stream};
+use netpol_policy::syntax::{self, Kind, Node, Stream, SyntaxError};
 
-/// An object that was read, with its text.
+use crate::review::Raw;
+
+/// An object that was read.
 pub(super) struct Object<'a> {
+    /// The text that it is in.
     pub(super) text: &'a str,
-    pub(super) stream: Stream<'a>,
+    tree: Tree<'a>,
+}
+
+enum Tree<'a> {
+    /// With the request.
+    Read(Node<'a>),
+    Own(Stream<'a>),
 }
 
 impl<'a> Object<'a> {
-    /// Reads a JSON object; `None` where there is another value. What JSON and YAML may not understand alike is first
-    /// written anew, to `again`.
+    /// The object of a request; `None` where it is another value. What JSON and YAML may not understand alike is written
+    /// anew, to `again`.
+    pub(super) fn of(raw: Raw<'a>, again: &'a mut String) -> serde_json::Result<Option<Self>> {
+        let Some((text, node)) = raw.read() else { return Self::read(raw.get(), again) };
+        Ok(Some(Self { text, tree: Tree::Read(node) }).filter(Self::is_object))
+    }
+
+    /// Reads a text in the same way.
     pub(super) fn read(text: &'a str, again: &'a mut String) -> serde_json::Result<Option<Self>> {
         if let Some(stream) = syntax::read_json(text) {
-            return Ok(Some(Self { text, stream }).filter(Self::is_object));
+            return Ok(Some(Self { text, tree: Tree::Own(stream) }).filter(Self::is_object));
         }
         let value: serde_json::Value = serde_json::from_str(text)?;
         *again = value.to_string();
         let text = &**again;
-        Ok(value.is_object().then(|| Self { text, stream: syntax::read(text) }))
+        Ok(value.is_object().then(|| Self { text, tree: Tree::Own(syntax::read(text)) }))
+    }
+
+    /// The whole of it, or why the linter can't read it.
+    pub(super) fn root(&self) -> Result<Node<'_>, &[SyntaxError]> {
+        match &self.tree {
+            Tree::Read(node) => Ok(*node),
+            Tree::Own(stream) => stream.documents.first().map(|one| one.root()).ok_or(&stream.errors),
+        }
     }
 
     /// The value of a field by its path.
     pub(super) fn get(&self, path: &[&str]) -> Option<Node<'_>> {
-        let root = self.stream.documents.first()?.root();
-        path.iter().try_fold(root, |node, field| node.get(field))
+        path.iter().try_fold(self.root().ok()?, |node, field| node.get(field))
     }
 
     fn is_object(&self) -> bool {
-        self.get(&[]).is_some_and(|root| matches!(root.kind(), Kind::Mapping(_)))
+        self.root().is_ok_and(|root| matches!(root.kind(), Kind::Mapping(_)))
     }
 }
 
