@@ -214,6 +214,39 @@ fn connections_outlive_their_place_in_a_full_table_of_flows() {
     enforced.expect(&["a -> c:80"], &["b -> c:80", "c -> a:80"]);
 }
 
+#[test]
+fn closed_connections_give_their_places_back() {
+    if skip("the places of closed connections") {
+        return;
+    }
+    let enforced = Enforced::new(plain(), &["a", "b", "c"].map(pod).concat(), &[("c.yaml", &c_accepts_a())]);
+    let lab = &enforced.running.lab;
+    let (from, to) = (&lab.pods["default/a"].namespace, lab.pods["default/c"].address);
+    let flows = || {
+        let output =
+            agent::command(&enforced.running, 0, &["dump", "flows", "--output-format", "json"]).unwrap();
+        let maps: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        let flows = maps["flows"].as_array().unwrap().iter();
+        flows.filter(|flow| flow["protocol"] == "TCP").count()
+    };
+    let open = |number: usize| {
+        let to = std::net::SocketAddr::new(to.of(Family::BOTH[number % 2]), 80);
+        Connection::open(from, to, CONVERGENCE).unwrap()
+    };
+    let before = flows();
+    let mut kept = [open(0), open(1)];
+    // Each at both of its ends.
+    eventually("the open connections are tracked", CONVERGENCE, || flows() == before + 4);
+    for number in 0..200 {
+        assert!(open(number).exchange(CONVERGENCE).unwrap(), "{}", enforced.explain());
+    }
+    eventually("the closed connections are forgotten", CONVERGENCE, || flows() == before + 4);
+    for connection in &mut kept {
+        assert!(connection.exchange(CONVERGENCE).unwrap(), "{}", enforced.explain());
+    }
+}
+
 /// What `status` says is wrong.
 fn problems(enforced: &Enforced) -> Vec<String> {
     let list = status(enforced)["problems"].take();

@@ -54,6 +54,10 @@ pub struct Flow {
     pub flags: u32,
     /// Not 0: [`FlowKey::local`] is an address of the endpoint itself, so that the pod may send from it.
     pub own: u32,
+    /// The lower half of the kernel's jiffies when the short way last looked at the clock for this flow. Only the programs use it.
+    ///
+    /// With it an entry of the table, the kernel's part included, is two cache lines of 64 bytes.
+    pub jiffy: u32,
 }
 
 /// Opened by the pod towards a Service: approval only says that the packet is to be decided after translation.

@@ -119,7 +119,7 @@ const _: () = {
     assert!(size_of::<PolicyValue>() == 4);
     assert!(size_of::<ServiceKey>() == 20);
     assert!(size_of::<FlowKey>() == 41 + RESERVED);
-    assert!(size_of::<Flow>() == 24);
+    assert!(size_of::<Flow>() == 28);
     assert!(size_of::<LinkKey>() == 8);
     assert!(size_of::<Link>() == 20);
     assert!(size_of::<FragmentKey>() == 44);

@@ -10,7 +10,7 @@ use netpol_enforcer_common::{
 };
 
 use crate::{
-    maps::{self, Clock, Find as _},
+    maps::{self, Find as _},
     skb::Skb,
 };
 
@@ -144,18 +144,18 @@ impl Context {
     }
 }
 
-/// The time. The helper is asked once in a jiffy: reading those takes no call.
+/// The time.
 #[inline(always)]
 pub fn now() -> u32 {
-    // SAFETY, also below: a helper without arguments.
-    let jiffies = unsafe { bpf_jiffies64() };
-    let Some(clock) = maps::CLOCK.get_ptr_mut(0) else { return 0 };
-    // SAFETY: a value of this CPU's own.
-    let clock = unsafe { &mut *clock };
-    if clock.jiffies != jiffies {
-        *clock = Clock { jiffies, tick: tick(unsafe { bpf_ktime_get_coarse_ns() }), reserved: 0 };
-    }
-    clock.tick
+    // SAFETY: a helper without arguments.
+    tick(unsafe { bpf_ktime_get_coarse_ns() })
+}
+
+/// How often the kernel's clock has ticked. To read that takes no call.
+#[inline(always)]
+pub fn jiffy() -> u32 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_jiffies64() as u32 }
 }
 
 /// Whether a packet is marked for a later verdict on its egress.

@@ -100,7 +100,8 @@ fn translated(context: &Context, endpoint: &Endpoint, packet: &mut Packet, quest
             // Nothing was translated: this is the entry that led here, and it approves of nothing.
             track = false;
         } else if flow::approved(flow, Direction::Egress) == context.epoch {
-            flow::advance(&question.key, flow, context.now, Step::of(packet, true, false));
+            flow::see(flow, context.now);
+            flow::advance(&question.key, flow, Step::of(packet, true, false));
             return question.verdict.set(Reason::Established);
         }
         copy(&mut question.flow, flow);

@@ -10,7 +10,7 @@ use netpol_enforcer_common::{
 };
 
 use crate::{
-    context::{Context, now},
+    context::{Context, jiffy, now},
     flow::{self, Step},
     from_pod::is_overlay,
     neighbour,
@@ -71,16 +71,21 @@ pub fn established(context: &Context, direction: Direction) -> Found {
     if !own && !answer {
         return Found::Unsure;
     }
-    let now = now();
-    if !flow::alive(flow, key.protocol, context.config, now) {
-        return Found::Unsure;
+    let jiffy = jiffy();
+    if flow.jiffy != jiffy {
+        let now = now();
+        if !flow::alive(flow, key.protocol, context.config, now) {
+            return Found::Unsure;
+        }
+        flow::see(flow, now);
+        flow.jiffy = jiffy;
     }
     let step = Step { protocol: key.protocol, kind, closing: tcp_closes(flags), outward, reply: !own };
     if outward {
         let defer = if own && flow.flags & DEFERRED != 0 { mark::DEFER } else { 0 };
         context.set_mark(mark::FORWARDED | defer | u32::from(brief.slot) << mark::SLOT_SHIFT);
     }
-    flow::advance(&key, flow, now, step);
+    flow::advance(&key, flow, step);
     count(Reason::Established.counter(direction), skb.length());
     Found::Approved
 }

@@ -55,7 +55,7 @@ pub fn find(key: &FlowKey, config: &Config, now: u32) -> Option<&'static mut Flo
 /// The flow with a key, be it alive or not.
 #[inline(always)]
 pub fn entry(key: &FlowKey) -> Option<&'static mut Flow> {
-    // SAFETY: the memory stays a flow's, though perhaps another's, for the run of the program; see `touch` for writes.
+    // SAFETY: the memory stays a flow's, though perhaps another's, for the run of the program; see `advance` for writes.
     Some(unsafe { &mut *maps::CONNTRACK.get_ptr_mut(key)? })
 }
 
@@ -142,24 +142,24 @@ impl Step {
     }
 }
 
-/// Does to an approved flow what a packet of it does.
+/// Does to an approved flow what a packet of it does. Only flags and times are written in place, and only if that changes something: the memory
+/// is shared by all CPUs, and might even belong to another flow by now. What grants anything is written under its key.
 #[inline(always)]
-pub fn advance(key: &FlowKey, flow: &mut Flow, now: u32, step: Step) {
+pub fn advance(key: &FlowKey, flow: &mut Flow, step: Step) {
     if step.ends(flow.flags) {
         let _ = maps::CONNTRACK.remove(key);
-    } else {
-        touch(flow, now, step.flags(flow.flags));
+        return;
+    }
+    let flags = step.flags(flow.flags);
+    if flow.flags != flags {
+        flow.flags = flags;
     }
 }
 
-/// Notes that a packet of the flow was seen. Only this is written in place, and only if it changes something: the memory is shared by all
-/// CPUs, and might even belong to another flow by now. What grants anything is written under its key.
+/// Notes when a packet of the flow was seen.
 #[inline(always)]
-fn touch(flow: &mut Flow, now: u32, flags: u32) {
+pub fn see(flow: &mut Flow, now: u32) {
     if flow.last_seen != now {
         flow.last_seen = now;
-    }
-    if flow.flags != flags {
-        flow.flags = flags;
     }
 }

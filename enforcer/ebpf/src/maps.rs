@@ -83,20 +83,6 @@ pub static DENIED: PerCpuHashMap<DeniedKey, Counter> =
 #[map]
 pub static TOLD: PerCpuArray<Told> = PerCpuArray::with_max_entries(TOLD_PLACES, 0);
 
-/// The time when a CPU last looked.
-#[repr(C)]
-pub struct Clock {
-    /// By this.
-    pub jiffies: u64,
-    /// See [`netpol_enforcer_common::conntrack::tick`].
-    pub tick: u32,
-    /// Always 0.
-    pub reserved: u32,
-}
-
-#[map]
-pub static CLOCK: PerCpuArray<Clock> = PerCpuArray::with_max_entries(1, 0);
-
 /// Working memory.
 ///
 /// Not on the stack, which is small; and the verifier does not follow what is in a map, so that after parsing all packets are alike
@@ -129,7 +115,7 @@ pub unsafe fn scratch() -> Option<&'static mut Scratch> {
     Some(scratch)
 }
 
-// SAFETY: six words.
+// SAFETY: seven words.
 unsafe impl Words for Flow {}
 
 /// Look-up without `unsafe` at every place.

@@ -40,7 +40,8 @@ pub fn decide(context: &Context, endpoint: &Endpoint, scratch: &mut Scratch, dir
         if own || answer {
             question.verdict.reset();
             question.verdict.defer = own && outward && flow.flags & DEFERRED != 0;
-            flow::advance(&question.key, flow, context.now, Step::of(packet, outward, !own));
+            flow::see(flow, context.now);
+            flow::advance(&question.key, flow, Step::of(packet, outward, !own));
             return question.verdict.answer(Reason::Established);
         }
         copy(&mut question.flow, flow);

@@ -248,6 +248,7 @@ fn flow(value: Record<'_>) -> Option<Flow> {
         flags: value.number("flags")?,
         // Nobody says whether the other layout knows of it: its packets are looked at in full until the next change.
         own: 0,
+        jiffy: 0,
     })
 }
 

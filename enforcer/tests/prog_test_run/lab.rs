@@ -195,6 +195,7 @@ impl Lab {
         let all: Vec<_> = flows.iter().map(|entry| entry.expect("a flow")).collect();
         for (key, mut flow) in all {
             flow.last_seen = flow.last_seen.wrapping_sub(seconds);
+            flow.jiffy = flow.jiffy.wrapping_sub(1);
             flows.insert(key, flow, 0).expect("a flow");
         }
     }
@@ -210,7 +211,7 @@ impl Lab {
             .iter()
             .map(|entry| {
                 let (key, flow) = entry.expect("a flow");
-                (key, Flow { last_seen: 0, ..flow }, now.wrapping_sub(flow.last_seen).cast_signed())
+                (key, Flow { last_seen: 0, jiffy: 0, ..flow }, now.wrapping_sub(flow.last_seen).cast_signed())
             })
             .collect();
         all.sort_by_key(|(key, ..)| format!("{key:?}"));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use netpol_tests::agent::Agent;
 use netpol_tests::lab::address::Family;
 use netpol_tests::lab::requirements::skip;
+use netpol_tests::probe::Connection;
 use netpol_tests::programs;
 
 use super::{json, run, three_tier};
@@ -130,6 +131,10 @@ fn endpoints_and_maps_are_listed() {
         return;
     }
     let enforced = three_tier();
+    let (backend, db) =
+        (&enforced.running.lab.pods["default/backend"], &enforced.running.lab.pods["default/db"]);
+    let to = SocketAddr::new(db.address.of(Family::V4), 3306);
+    let _open = Connection::open(&backend.namespace, to, CONVERGENCE).unwrap();
     let (code, text) = run(&enforced, &["endpoints", "--namespace", "default"]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("default/db\n") && text.contains("isolated by default/db-test (set "), "{text}");
@@ -141,7 +146,7 @@ fn endpoints_and_maps_are_listed() {
 
     let maps = json(&enforced, &["dump"]);
     let rows = |name: &str| maps[name].as_array().unwrap_or_else(|| panic!("no {name}")).clone();
-    assert_eq!(maps.as_object().unwrap().len(), 15);
+    assert_eq!(maps.as_object().unwrap().len(), 16);
     let set = &db["ingress"]["set"];
     let entries: Vec<_> = rows("policies").into_iter().filter(|entry| entry["set"] == *set).collect();
     assert_eq!(entries.len(), 1, "{entries:?}");

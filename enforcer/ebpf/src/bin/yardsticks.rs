@@ -59,7 +59,7 @@ pub fn yard_insert(ctx: TcContext) -> i32 {
     let (Ok(source), Ok(port)) = (ctx.load::<u32>(SOURCE), ctx.load::<u16>(SOURCE_PORT)) else { return PASS };
     let key = FlowKey { remote: Address::from_v4_word(source), remote_port: port, ..FLOW };
     if YARD_FLOWS.get_ptr(key).is_none() {
-        let flow = Flow { approved: [0; 2], last_seen: 0, hash: 0, flags: 0, own: 0 };
+        let flow = Flow { approved: [0; 2], last_seen: 0, hash: 0, flags: 0, own: 0, jiffy: 0 };
         let _ = YARD_FLOWS.insert(key, flow, 0);
     }
     PASS
