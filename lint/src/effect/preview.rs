@@ -1,5 +1,7 @@
 //! What a change does to who may connect, within a bound: for whoever is about to make it.
 
+#[cfg(test)]
+mod against;
 mod ends;
 
 use std::collections::BTreeMap;
