@@ -93,8 +93,8 @@ impl<'t> Json<'t> {
 
     /// A text in quotes; where to go on.
     fn string(&self, at: usize) -> Option<(Cow<'t, str>, usize)> {
-        // Lines end only between tokens.
-        let end = at + 1 + memchr::memchr3(b'"', b'\\', b'\n', &self.bytes[at + 1..])?;
+        // Lines end only between tokens. Most texts are too short for anything cleverer.
+        let end = at + 1 + self.bytes[at + 1..].iter().position(|byte| scan::ends_text(*byte))?;
         match self.bytes[end] {
             b'"' => Some((Cow::Borrowed(&self.text[at + 1..end]), end + 1)),
             b'\\' => self.escaped(at),

@@ -155,6 +155,14 @@ const STOPS: u8 = 2;
 /// In a flow collection no more than part of a plain scalar.
 const FLOW: u8 = 4;
 
+/// Ends a text in double quotes, or is something that it can't hold as it is.
+const ENDS_TEXT: u8 = 8;
+
+/// Whether a text in double quotes can't go on with this byte as it is.
+pub(super) fn ends_text(byte: u8) -> bool {
+    is(byte, ENDS_TEXT)
+}
+
 fn is(byte: u8, class: u8) -> bool {
     CLASSES[byte as usize] & class != 0
 }
@@ -167,6 +175,9 @@ const CLASSES: [u8; 256] = {
         let mut class = 0;
         if word || matches!(byte, b'_' | b'/' | b'.' | b'$' | b'(' | b'~' | b'+') {
             class |= BEGINS;
+        }
+        if matches!(byte, b'\n' | b'"' | b'\\') {
+            class |= ENDS_TEXT;
         }
         if matches!(byte, b'\n' | b':' | b'#') {
             class |= STOPS;
