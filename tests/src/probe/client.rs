@@ -97,8 +97,6 @@ impl fmt::Display for Outcome {
 
 /// How often a datagram is sent again while nothing comes back.
 const RESEND: Duration = Duration::from_millis(250);
-/// Counts the ports of raw sockets.
-static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 /// How many sockets are open at a time.
 const AT_ONCE: usize = 800;
 
@@ -137,6 +135,24 @@ fn run_at_once(probes: &[Probe<'_>]) -> Vec<Outcome> {
         });
     }
     outcomes.into_iter().map(|outcome| outcome.expect("every probe ended")).collect()
+}
+
+/// A source port that was not used a moment ago: the kernel may still track what was there, and lead the same port to the same pod behind a
+/// Service. Below the range from which the kernel chooses.
+fn fresh_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    10_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 20_000
+}
+
+fn bind_to_fresh_port(socket: &Socket, source: IpAddr) -> std::io::Result<()> {
+    // Somebody may listen on one.
+    for _ in 0..3 {
+        match socket.bind(&SocketAddr::from((source, fresh_port())).into()) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+    }
+    socket.bind(&SocketAddr::from((source, 0)).into())
 }
 
 struct Attempt {
@@ -180,7 +196,11 @@ impl Attempt {
                 IpAddr::V4(_) => socket.set_ip_transparent_v4(true)?,
                 IpAddr::V6(_) => socket.set_ip_transparent_v6(true)?,
             }
-            socket.bind(&SocketAddr::from((source, 0)).into())?;
+            if port == 0 {
+                socket.bind(&SocketAddr::from((source, 0)).into())?;
+            } else {
+                bind_to_fresh_port(&socket, source)?;
+            }
         }
         let now = Instant::now();
         let connected = socket.connect(&SocketAddr::from((address, port)).into());
@@ -196,8 +216,8 @@ impl Attempt {
             }
             _ => {
                 connected?;
-                // Raw sockets leave the choice of a port to us; one that was used a moment ago may still be tracked.
-                let source_port = 20_000 + NEXT_PORT.fetch_add(1, Ordering::Relaxed) % 40_000;
+                // Raw sockets leave the choice of a port to us.
+                let source_port = fresh_port();
                 let packet = match probe.to {
                     Target::Echo(to) => echo_request(to, probe.payload),
                     Target::Port(_, Port { transport: Transport::Sctp, number }) => {
