@@ -5,8 +5,10 @@ mod flows;
 mod kinds;
 mod labels;
 mod listening;
+mod matching;
 mod namespace;
 mod namespaces;
+mod places;
 mod policies;
 mod selections;
 mod targets;
@@ -16,22 +18,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use netpol_policy::model::{
-    Cluster, Direction, EndpointSlice, LabelSelector, LabelValue, Labels, METADATA_NAME, Namespace,
-    NetworkPolicy, Node, ObjectName, Pod, PodNamespaces, Requirement, Service,
+    Cluster, Direction, EndpointSlice, LabelSelector, NetworkPolicy, Node, ObjectName, Pod, PodNamespaces,
+    Service,
 };
 
 pub(crate) use self::flows::{Denied, Flow};
 pub use self::listening::Listening;
+use self::matching::{asks_for_label, names_required};
 use self::namespace::NamespaceIndex;
 pub(crate) use self::namespace::PodAt;
 use self::namespaces::Namespaces;
+pub(crate) use self::places::Places;
 use self::policies::Policies;
 pub(crate) use self::selections::{Group, KINDS, PODS, Workloads};
 use self::selections::{Matched, Selections};
 pub use self::targets::Target;
 use crate::facts::ClusterFacts;
 use crate::hash::HashMap;
-use crate::slip;
 
 /// A key and a value, and what the value was probably meant to be.
 type Similar = HashMap<(Box<str>, Box<str>), Option<Box<str>>>;
@@ -77,16 +80,6 @@ pub(crate) const ALWAYS: [&str; 4] = ["default", "kube-node-lease", "kube-public
 
 /// Pods by the name of a namespace and labels, or by labels of namespaces and their own.
 type Selected = (Option<Box<str>>, LabelSelector, LabelSelector);
-
-/// What a namespace selector matches among the namespaces that are known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MatchedNamespaces<'c> {
-    /// Their names, sorted.
-    pub names: Vec<&'c str>,
-    /// No other namespace of the cluster can match, or none that the given files forgot:
-    /// the selector names its namespaces or asks for a label that known namespaces have.
-    pub complete: bool,
-}
 
 impl<'c> Index<'c> {
     /// Indexes everything.
@@ -385,103 +378,6 @@ impl<'c> Index<'c> {
         with_some.flat_map(|name| self.host_network_pods(name, pods))
     }
 
-    /// The namespaces that a selector matches.
-    pub fn namespaces(&self, selector: &LabelSelector) -> MatchedNamespaces<'c> {
-        if let Some(named) = names_required(selector) {
-            let mut names: Vec<&'c str> = Vec::new();
-            for name in &named {
-                names.extend(self.namespaces.get(name).map(|namespace| namespace.name));
-            }
-            let all = self.facts.is_some_and(|facts| facts.all_namespaces);
-            let complete = all || names.len() == named.len();
-            names.retain(|name| self.namespace_matches(name, selector));
-            return MatchedNamespaces { names, complete };
-        }
-        // A selector that asks for nothing matches every namespace of the cluster, also those that were not given.
-        let asks = selector.requirements().any(asks_for_label);
-        let labelled = selector.requirements().filter(|r| r.operator() == "In").map(|requirement| {
-            let key = requirement.key().as_str();
-            let lists =
-                requirement.values().filter_map(|value| self.by_namespace_label.get(&(key, value.as_str())));
-            lists.flatten().copied().collect::<Vec<_>>()
-        });
-        let mut names = match labelled.min_by_key(Vec::len) {
-            Some(names) => names,
-            None => self.namespaces.names().collect(),
-        };
-        names.retain(|name| self.namespace_matches(name, selector));
-        names.sort_unstable();
-        let all = self.facts.is_some_and(|facts| facts.all_namespaces);
-        MatchedNamespaces { complete: all || asks && !names.is_empty(), names }
-    }
-
-    /// Whether a namespace selector matches some namespace.
-    pub(crate) fn is_some_namespace(&self, selector: &LabelSelector) -> bool {
-        !self.matched(selector).0.is_empty()
-    }
-
-    /// Whether at least one namespace that was given has a label.
-    pub fn is_namespace_label(&self, key: &str, value: &str) -> bool {
-        self.by_namespace_label.contains_key(&(key, value))
-    }
-
-    /// Whether a namespace is among those given, or a workload of it.
-    pub fn knows_namespace(&self, name: &str) -> bool {
-        self.namespaces.number(name).is_some()
-    }
-
-    /// Whether a label of namespaces can be looked for at all: the names of some are known, or some have a manifest.
-    pub fn knows_namespaces(&self, key: &str) -> bool {
-        if key == METADATA_NAME { !self.namespaces.is_empty() } else { !self.by_namespace_label.is_empty() }
-    }
-
-    /// The value of a label of namespaces that was probably meant.
-    pub fn similar_namespace_label(&self, key: &str, value: &str) -> Option<Box<str>> {
-        let asked = (Box::from(key), Box::from(value));
-        let lock = || self.similar.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = lock().get(&asked).cloned();
-        known.unwrap_or_else(|| {
-            let labelled = self.by_namespace_label.keys().filter(|(known, _)| *known == key);
-            let meant = if key == METADATA_NAME {
-                let names = self.namespaces.names().filter(|name| !ALWAYS.contains(name));
-                slip::meant(value, names.chain(ALWAYS))
-            } else {
-                slip::meant(value, labelled.map(|(_, value)| *value))
-            };
-            let meant = meant.map(Box::from);
-            remember(&mut lock(), asked, meant.clone());
-            meant
-        })
-    }
-
-    /// Whether a namespace has the labels; of one without a manifest only the name is known.
-    pub fn namespace_matches(&self, name: &str, selector: &LabelSelector) -> bool {
-        match self.namespaces.get(name) {
-            Some(namespace) => namespace.matches(selector),
-            None => selector.matches(Namespace::new(name, Labels::new()).labels()),
-        }
-    }
-
-    /// Whether a namespace may have the labels: without a manifest, whatever is asked of its other labels may hold.
-    pub fn namespace_may_match(&self, name: &str, selector: &LabelSelector) -> bool {
-        match self.namespaces.get(name).and_then(|namespace| namespace.labels) {
-            Some(labels) => selector.matches(labels),
-            None => {
-                let unnamed = Namespace::new(name, Labels::new());
-                let mut of_name = selector.requirements().filter(|one| one.key().as_str() == METADATA_NAME);
-                of_name.all(|requirement| requirement.matches(unnamed.labels()))
-            }
-        }
-    }
-
-    /// Whether a namespace surely has the labels: as [`Self::namespace_matches`], but without a manifest only
-    /// requirements on its name count as known.
-    pub fn namespace_surely_matches(&self, name: &str, selector: &LabelSelector) -> bool {
-        let known = self.namespaces.get(name).is_some_and(|namespace| namespace.labels.is_some());
-        (known || selector.requirements().all(|requirement| requirement.key().as_str() == METADATA_NAME))
-            && self.namespace_matches(name, selector)
-    }
-
     /// The pods that a selector means in some namespaces, by way of an iterator; `None` when some of the namespaces
     /// were not given, so that nobody can tell. `own` is the namespace of the policy.
     pub fn pods_of<'i>(
@@ -621,47 +517,6 @@ impl<'c> Index<'c> {
     }
 }
 
-/// Namespaces by their numbers.
-pub(crate) enum Places {
-    One(Option<u32>),
-    All(Arc<[u32]>),
-}
-
-impl Places {
-    /// The numbers.
-    pub(crate) fn numbers(&self) -> &[u32] {
-        match self {
-            Self::One(number) => number.as_slice(),
-            Self::All(numbers) => numbers,
-        }
-    }
-}
-
-impl IntoIterator for Places {
-    type Item = u32;
-    type IntoIter = PlacesIter;
-
-    fn into_iter(self) -> PlacesIter {
-        PlacesIter { places: self, next: 0 }
-    }
-}
-
-/// The numbers one by one.
-pub(crate) struct PlacesIter {
-    places: Places,
-    next: usize,
-}
-
-impl Iterator for PlacesIter {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
-        let number = self.places.numbers().get(self.next).copied();
-        self.next += 1;
-        number
-    }
-}
-
 /// The most answers of one kind that are remembered: an index may live long and be asked by strangers.
 const REMEMBERED: usize = 1 << 14;
 
@@ -676,156 +531,5 @@ fn is_api_server(service: &ObjectName) -> bool {
     &*service.namespace == "default" && &*service.name == "kubernetes"
 }
 
-/// Whether a requirement asks for a label of namespaces other than their name.
-fn asks_for_label(requirement: &Requirement) -> bool {
-    requirement.key().as_str() != METADATA_NAME && matches!(requirement.operator(), "In" | "Exists")
-}
-
-/// The names of the namespaces, when the selector asks for names.
-fn names_required(selector: &LabelSelector) -> Option<Vec<&str>> {
-    selector
-        .requirements()
-        .find(|requirement| requirement.key().as_str() == METADATA_NAME && requirement.operator() == "In")
-        .map(|requirement| requirement.values().map(LabelValue::as_str).collect())
-}
-
 #[cfg(test)]
-mod tests {
-    use netpol_policy::model::{LabelKey, ObjectName, WorkloadKind, WorkloadName};
-
-    use super::*;
-
-    fn labels(pairs: &[(&str, &str)]) -> Labels {
-        pairs.iter().map(|(k, v)| (LabelKey::new(k).unwrap(), LabelValue::new(v).unwrap())).collect()
-    }
-
-    fn selector(pairs: &[(&str, &str)]) -> LabelSelector {
-        LabelSelector::new(labels(pairs).into_iter().map(|(key, value)| Requirement::equals(key, value)))
-    }
-
-    fn cluster() -> Cluster {
-        let mut cluster = Cluster::default();
-        cluster.add_namespace(Namespace::new("shop", labels(&[("team", "shop")])));
-        cluster.add_namespace(Namespace::new("empty", labels(&[("team", "shop"), ("stage", "test")])));
-        for (namespace, name, app) in [("shop", "a", "web"), ("shop", "b", "db"), ("other", "c", "web")] {
-            let name = WorkloadName::new(namespace, WorkloadKind::Deployment, name);
-            cluster.pods.push(Pod::new(name, labels(&[("app", app), ("all", "yes")])));
-        }
-        cluster
-    }
-
-    #[test]
-    fn pods_by_label() {
-        let cluster = cluster();
-        let index = Index::new(&cluster);
-        let names = |namespace: &str, selector: &LabelSelector| {
-            index.pods(namespace, selector).map(|pod| pod.name.to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(names("shop", &selector(&[("app", "web")])), ["shop/Deployment/a"]);
-        assert_eq!(names("shop", &selector(&[("app", "web"), ("all", "no")])), [""; 0]);
-        assert_eq!(names("shop", &LabelSelector::everything()).len(), 2);
-        assert_eq!(names("none", &LabelSelector::everything()).len(), 0);
-    }
-
-    #[test]
-    fn policies_of_at_least_the_same_pods() {
-        let mut cluster = Cluster::default();
-        let policy = |namespace: &str, name: &str, pods: &[(&str, &str)]| {
-            Arc::new(NetworkPolicy {
-                name: ObjectName::new(namespace, name),
-                pod_selector: selector(pods),
-                ingress: None,
-                egress: None,
-            })
-        };
-        let (web, v1) = (("app", "web"), ("version", "v1"));
-        cluster.policies = vec![
-            policy("shop", "all", &[]),
-            policy("shop", "web", &[web]),
-            policy("shop", "v1", &[v1]),
-            policy("shop", "both", &[web, v1]),
-            policy("office", "web", &[web]),
-        ];
-        let index = Index::new(&cluster);
-        let covering = |policy: usize| {
-            let covering = index.policies_covering(&cluster.policies[policy]);
-            covering.map(|policy| &*policy.name.name).collect::<Vec<_>>()
-        };
-        assert_eq!(covering(0), ["all"]);
-        assert_eq!(covering(1), ["all", "web"]);
-        assert_eq!(covering(3), ["all", "web", "both", "v1"]);
-        assert_eq!(covering(4), ["web"]);
-    }
-
-    #[test]
-    fn only_what_is_known_is_judged() {
-        let cluster = cluster();
-        let index = Index::new(&cluster);
-        let of = |namespaces: &[(&str, &str)]| {
-            let namespaces = PodNamespaces::Selected(selector(namespaces));
-            index.pods_of(&namespaces, "shop", &selector(&[("app", "web")])).map(Iterator::count)
-        };
-        assert_eq!(of(&[(METADATA_NAME, "shop")]), Some(1));
-        assert_eq!(of(&[(METADATA_NAME, "other")]), Some(1));
-        assert_eq!(of(&[(METADATA_NAME, "unknown")]), None);
-        assert_eq!(of(&[(METADATA_NAME, "empty")]), None, "no workload of it was given");
-        assert_eq!(of(&[("team", "shop")]), None, "one of the two has no workload");
-        assert_eq!(of(&[]), None, "the cluster has more namespaces than were given");
-    }
-
-    #[test]
-    fn a_namespace_without_manifest_is_known_by_name_only() {
-        let cluster = cluster();
-        let index = Index::new(&cluster);
-        assert!(index.namespace_surely_matches("other", &selector(&[(METADATA_NAME, "other")])));
-        assert!(index.namespace_surely_matches("shop", &selector(&[("team", "shop")])));
-        let missing =
-            LabelSelector::new([
-                Requirement::new(LabelKey::new("team").unwrap(), "DoesNotExist", []).unwrap()
-            ]);
-        assert!(!index.namespace_surely_matches("other", &missing));
-    }
-
-    #[test]
-    fn policies_that_select_a_pod() {
-        let policy = |name: &str, pod_selector| {
-            Arc::new(NetworkPolicy {
-                name: ObjectName::new("shop", name),
-                pod_selector,
-                ingress: Some(Vec::new()),
-                egress: None,
-            })
-        };
-        let either = Requirement::new(
-            LabelKey::new("app").unwrap(),
-            "In",
-            ["web", "db"].map(|value| LabelValue::new(value).unwrap()),
-        );
-        let mut cluster = cluster();
-        cluster.policies = vec![
-            policy("all", LabelSelector::everything()),
-            policy("web", selector(&[("app", "web"), ("all", "yes")])),
-            policy("db", selector(&[("app", "db"), ("all", "yes")])),
-            policy("either", LabelSelector::new([either.unwrap()])),
-            policy("none", selector(&[("app", "web"), ("all", "no")])),
-        ];
-        let index = Index::new(&cluster);
-        let names = |index: &Index<'_>, pod: &Pod, direction| {
-            let mut names: Vec<_> =
-                index.isolating(pod, direction).map(|policy| policy.name.name.to_string()).collect();
-            names.sort();
-            names
-        };
-        let (web, db, other) = (&cluster.pods[0], &cluster.pods[1], &cluster.pods[2]);
-        assert_eq!(names(&index, web, Direction::Ingress), ["all", "either", "web"]);
-        assert_eq!(names(&index, db, Direction::Ingress), ["all", "db", "either"]);
-        assert_eq!(names(&index, web, Direction::Egress), [""; 0]);
-        assert_eq!(names(&index, other, Direction::Ingress), [""; 0], "another namespace");
-        let newer = [policy("web", selector(&[("app", "db")]))];
-        let gone = ObjectName::new("shop", "either");
-        let index = index.replacing(newer.iter().map(Arc::as_ref), [&gone]);
-        assert_eq!(names(&index, web, Direction::Ingress), ["all"]);
-        assert_eq!(names(&index, db, Direction::Ingress), ["all", "db", "web"]);
-        assert_eq!(index.policies("shop").count(), 4);
-    }
-}
+mod tests;
