@@ -4,6 +4,7 @@ mod behaviour;
 mod common;
 mod demo;
 mod differential;
+mod kernel_map;
 mod kube;
 mod lab;
 mod lasting;

@@ -2,7 +2,6 @@
 
 mod audit;
 mod flood;
-mod kernel_map;
 mod metrics;
 mod monitor;
 mod scenarios;

@@ -78,8 +78,8 @@ impl Maps {
     /// # Errors
     /// When a map can't be read or written.
     pub fn renew_briefs(&mut self) -> Result<(), LoadError> {
-        let endpoints: Vec<(u32, Endpoint)> = self.endpoints.iter().filter_map(Result::ok).collect();
-        for (link, endpoint) in endpoints {
+        for item in self.endpoints.iter() {
+            let (link, endpoint) = read(maps::ENDPOINTS, item)?;
             let written = self.briefs.set(Brief::place(link), Brief::of(link, &endpoint), 0);
             written.map_err(|error| LoadError::Map { map: maps::BRIEFS, source: Box::new(error) })?;
         }

@@ -9,9 +9,9 @@ use netpol_tests::probe::server::Port;
 use netpol_tests::probe::{self, Probe, Target};
 use serde_json::Value;
 
-use super::kernel_map::clear;
 use super::{json, run, three_tier};
 use crate::common::{CONVERGENCE, Enforced, eventually, plain};
+use crate::kernel_map::clear;
 
 fn ask(enforced: &Enforced, from: &str, to: &str, port: &str) -> (i32, String) {
     run(enforced, &["trace", "--from", from, "--to", to, "--port", port])

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use netpol_tests::lab::netns::NetNs;
 
 /// Removes all entries of a pinned map whose keys are this long.
-pub(super) fn clear(node: &NetNs, map: &str, key_length: usize) {
+pub(crate) fn clear(node: &NetNs, map: &str, key_length: usize) {
     let removed = node.run(|| {
         let map = open(map).expect("the map is pinned");
         let mut removed = 0;
@@ -22,18 +22,30 @@ pub(super) fn clear(node: &NetNs, map: &str, key_length: usize) {
     assert!(removed > 0, "the map was empty");
 }
 
+/// Writes a value of a pinned map whose keys are numbers; it has to be as long as the map's values.
+pub(crate) fn overwrite(node: &NetNs, map: &str, key: u32, value: &[u8]) {
+    node.run(|| {
+        let map = open(map).expect("the map is pinned");
+        let key = key.to_ne_bytes();
+        // The kernel only reads the value.
+        let mut element = MapElement::new(&map, key.as_ptr(), value.as_ptr().cast_mut());
+        call(MAP_UPDATE_ELEM, &mut element).expect("written");
+    });
+}
+
 /// Commands of the system call `bpf`.
+const MAP_UPDATE_ELEM: libc::c_int = 2;
 const MAP_DELETE_ELEM: libc::c_int = 3;
 const MAP_GET_NEXT_KEY: libc::c_int = 4;
 const OBJ_GET: libc::c_int = 7;
 
-/// What the kernel takes for commands on an element, with `next_key` in the place of the value.
+/// What the kernel takes for commands on an element, with `next_key` or the value in the same place.
 #[repr(C)]
 struct MapElement {
     map: u32,
     padding: u32,
     key: u64,
-    next_key: u64,
+    next_key_or_value: u64,
     flags: u64,
 }
 
@@ -45,9 +57,9 @@ struct Object {
 }
 
 impl MapElement {
-    fn new(map: &OwnedFd, key: *const u8, next_key: *mut u8) -> Self {
+    fn new(map: &OwnedFd, key: *const u8, next_key_or_value: *mut u8) -> Self {
         let map = map.as_raw_fd().cast_unsigned();
-        Self { map, padding: 0, key: key as u64, next_key: next_key as u64, flags: 0 }
+        Self { map, padding: 0, key: key as u64, next_key_or_value: next_key_or_value as u64, flags: 0 }
     }
 }
 
