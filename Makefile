@@ -46,7 +46,7 @@ lint: $(SETUP) ## Formatting, clippy and documentation, without a single warning
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
 
 bench: $(SETUP) ## Ratios against a baseline of the same run: the linter, the webhook, the data path per packet and under traffic
-	cargo build -q --release -p netpol-lint -p netpol-webhook -p netpol-enforcer -p netpol-tests --bins
+	cargo build -q --release -p netpol-lint -p netpol-webhook -p netpol-enforcer -p netpol-cni -p netpol-tests --bins
 	@target/release/bench lint --netpol-lint target/release/netpol-lint
 	@echo; target/release/bench webhook
 	@echo; target/release/bench enforcer

@@ -1,6 +1,7 @@
 //! How findings are shown.
 
 pub mod concise;
+pub(crate) mod excerpt;
 mod fingerprint;
 mod format;
 pub mod full;

@@ -384,3 +384,51 @@ fn output_file() {
     assert_eq!(refused.status, 2);
     assert!(refused.err.contains("can't write no/such/out.txt"), "{}", refused.err);
 }
+
+/// A policy on one line, as compact JSON has it, with so many bytes before what is wrong and behind it.
+fn on_one_line(padding: usize) -> String {
+    let padding = "ä".repeat(padding / 2);
+    format!(
+        r#"{{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {{"name": "db", "annotations": {{"a": "{padding}"}}}}, "spec": {{"podSelector": {{}}, "policyTypes": ["Ingress"], "ingress": [{{"from": []}}]}}, "x": "{padding}"}}"#
+    )
+}
+
+#[test]
+fn of_a_long_line_only_what_is_near_is_shown() {
+    for padding in [0, 600, 60_000, 200_000] {
+        let Run { status, out, err } = run(&std::env::temp_dir(), &["check", "-"], &on_one_line(padding));
+        assert_eq!((status, err.contains("panicked")), (1, false), "{padding}: {err}");
+        assert!(out.contains("NP103") && out.contains(r#""from": []"#), "{padding}: {out}");
+        let longest = out.lines().map(str::len).max().unwrap_or_default();
+        assert!(padding == 0 || longest < 260, "{padding}: a line of {longest} bytes: {out}");
+    }
+}
+
+#[test]
+fn a_long_line_beside_a_place_is_not_shown() {
+    let long = format!("  annotations: {{last: '{}'}}\n", "x".repeat(70_000));
+    let policy = POLICY.replace("spec:\n  podSelector", &format!("{long}spec:\n  podSelector")).replace(
+        "metadata: {name: db, namespace: shop}\n",
+        "metadata:\n  name: db\n  namespace: shop\n",
+    );
+    let policy = policy.replace("  ingress:", "  # short\n  ingress:");
+    let Run { status, out, err } = run(&std::env::temp_dir(), &["check", "-"], &policy);
+    assert_eq!((status, err.contains("panicked")), (1, false), "{err}");
+    let longest = out.lines().map(str::len).max().unwrap_or_default();
+    assert!(longest < 260, "a line of {longest} bytes: {out}");
+}
+
+#[test]
+fn a_way_through_a_long_line_is_shown() {
+    let pods = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "c"}]}}"#;
+    let list = format!(
+        r#"{{"apiVersion": "v1", "kind": "List", "items": [{pods}, {}]}}"#,
+        on_one_line(200_000).replace(r#", "ingress": [{"from": []}]"#, "")
+    );
+    let folder = folder(&[("list.json", &list)]);
+    let arguments = ["reach", "--from", "1.2.3.4", "--to", "web", "--port", "80", "list.json"];
+    let Run { status, out, err } = run(folder.path(), &arguments, "");
+    assert_eq!((status, err.contains("panicked")), (1, false), "{err}");
+    let longest = out.lines().map(str::len).max().unwrap_or_default();
+    assert!(out.contains("denied") && longest < 260, "a line of {longest} bytes: {out}");
+}

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 use std::{env, fmt, fs, io};
 
 use anyhow::{Context as _, Result, bail};
@@ -66,17 +67,27 @@ impl Runtime {
     /// # Errors
     /// With a [`Failure`] when a plugin fails.
     pub fn add(&self, node: &NetNs, sandbox: Sandbox<'_>) -> Result<Value> {
+        Ok(self.timed_add(node, sandbox)?.0)
+    }
+
+    /// The same, with how long each plugin took, by its type.
+    ///
+    /// # Errors
+    /// As [`Runtime::add`].
+    pub fn timed_add(&self, node: &NetNs, sandbox: Sandbox<'_>) -> Result<(Value, Vec<(String, Duration)>)> {
         let list = self.list()?;
-        let mut result = Value::Null;
+        let (mut result, mut times) = (Value::Null, Vec::new());
         for plugin in &list.plugins {
+            let start = Instant::now();
             result =
                 self.call(node, "ADD", &list, plugin, Some(sandbox), &result)?.context("ADD has a result")?;
+            times.push((plugin["type"].as_str().unwrap_or_default().to_owned(), start.elapsed()));
         }
         self.results
             .lock()
             .expect("nobody panics with the lock")
             .insert(sandbox.container.into(), result.clone());
-        Ok(result)
+        Ok((result, times))
     }
 
     /// Asks every plugin whether the sandbox is still as it was made.

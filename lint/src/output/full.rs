@@ -4,14 +4,12 @@ use std::fmt;
 use std::io::{self, Write};
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
-    SourceCode, SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, ThemeCharacters, ThemeStyles,
 };
-use netpol_policy::span::Span;
 
 use crate::check::Report;
-use crate::file::SourceFile;
-use crate::finding::{Applicability, Finding, Label, Severity};
+use crate::finding::{Applicability, Finding, Label, Place, Severity};
+use crate::output::excerpt::Text;
 use crate::output::printable::{drawing, one_line};
 
 /// What the terminal can show.
@@ -61,10 +59,6 @@ struct Elsewhere<'a> {
     label: &'a Label,
     source: Text<'a>,
 }
-
-/// The text of a file with its name.
-#[derive(Debug)]
-pub(crate) struct Text<'a>(pub(crate) &'a SourceFile);
 
 impl<'a> Shown<'a> {
     fn of(report: &'a Report, finding: &'a Finding) -> Self {
@@ -121,10 +115,11 @@ impl Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let finding = self.finding;
-        let main = LabeledSpan::new_primary_with_span(finding.label.clone(), source_span(finding.place.span));
+        let span = |place: Place| self.source.shown(place.span);
+        let main = LabeledSpan::new_primary_with_span(finding.label.clone(), span(finding.place));
         let here = finding.related.iter().filter(|label| label.place.file == finding.place.file);
         let related = here
-            .map(|label| LabeledSpan::new_with_span(Some(label.text.clone()), source_span(label.place.span)));
+            .map(move |label| LabeledSpan::new_with_span(Some(label.text.clone()), span(label.place)));
         Some(Box::new(std::iter::once(main).chain(related)))
     }
 
@@ -154,43 +149,9 @@ impl Diagnostic for Elsewhere<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = source_span(self.label.place.span);
+        let span = self.source.shown(self.label.place.span);
         Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(None, span))))
     }
-}
-
-impl SourceCode for Text<'_> {
-    fn read_span<'a>(
-        &'a self,
-        span: &SourceSpan,
-        before: usize,
-        after: usize,
-    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        // Only the lines around the span are looked at: a file may be long and have many findings.
-        let file = self.0;
-        let line_of = |offset: usize| file.position(u32::try_from(offset).unwrap_or(u32::MAX)).line as usize;
-        let first = line_of(span.offset()).saturating_sub(before).max(1);
-        let last = line_of(span.offset() + span.len()) + after + 1;
-        let line = |number: usize| file.line(u32::try_from(number).unwrap_or(u32::MAX));
-        let start = line(first).map_or(0, |line| line.start as usize);
-        let end = line(last).map_or(file.text.len(), |line| line.end as usize);
-        let near = file.text.get(start..end).ok_or(MietteError::OutOfBounds)?;
-        let offset = span.offset().checked_sub(start).ok_or(MietteError::OutOfBounds)?;
-        let contents = near.read_span(&(offset, span.len()).into(), before, after)?;
-        Ok(Box::new(MietteSpanContents::new_named(
-            one_line(&file.name).into_owned(),
-            contents.data(),
-            (contents.span().offset() + start, contents.span().len()).into(),
-            contents.line() + first - 1,
-            contents.column(),
-            // Counted from the start of the text, whatever its name says.
-            contents.line_count() + first - 1,
-        )))
-    }
-}
-
-pub(crate) fn source_span(span: Span) -> SourceSpan {
-    (span.start as usize, span.len()).into()
 }
 
 fn push_line(text: &mut String, line: &str) {

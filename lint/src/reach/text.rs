@@ -12,7 +12,8 @@ use super::answer::{Answer, Finding, Route};
 use super::place::{At, Places};
 use super::route::translation;
 use crate::file::SourceFile;
-use crate::output::full::{Look, Text, handler, source_span};
+use crate::output::excerpt::Text;
+use crate::output::full::{Look, handler};
 use crate::output::plural;
 use crate::output::printable::drawing;
 
@@ -275,8 +276,9 @@ impl Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let last = self.spans.len().saturating_sub(1);
+        let source = self.source.as_ref()?;
         Some(Box::new(self.spans.iter().enumerate().map(move |(index, (span, text))| {
-            let (text, span) = (Some(text.clone()), source_span(*span));
+            let (text, span) = (Some(text.clone()), source.shown(*span));
             if index == last {
                 LabeledSpan::new_primary_with_span(text, span)
             } else {

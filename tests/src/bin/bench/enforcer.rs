@@ -2,6 +2,7 @@
 
 mod cluster;
 mod pinger;
+mod starts;
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -102,6 +103,7 @@ impl Plan {
         }
         row("a pod's address in the API to its first packet", &mut started);
         row("a pod's address in the API to the API server's answer", &mut answered);
+        starts::measure(&server, &running, &agent, self.runs)?;
 
         let before = ticks(agent.pid())?;
         std::thread::park_timeout(Duration::from_secs(self.seconds));

@@ -126,6 +126,21 @@ pub(crate) fn forget_address(server: &ApiServer, pod: &str) -> Result<()> {
     })
 }
 
+/// Pods that a node is to start, under the policies of their namespace: known, without an address.
+pub(crate) fn schedule(server: &ApiServer, node: &str, names: &[String]) -> Result<()> {
+    let client = server.client()?;
+    block_on(async {
+        for name in names {
+            let (namespace, name) = name.split_once('/').context("a pod's name")?;
+            let mut pod = large::pod(0);
+            (pod["metadata"]["name"], pod["spec"]["nodeName"]) = (name.into(), node.into());
+            let api = Api::<Pod>::namespaced(client.clone(), namespace);
+            api.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+        }
+        Ok(())
+    })
+}
+
 /// Says the address of a pod.
 pub(crate) fn say_address(server: &ApiServer, pod: &str, address: Pair) -> Result<()> {
     let (client, (namespace, name)) = (server.client()?, pod.split_once('/').context("a pod's name")?);
