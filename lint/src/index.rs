@@ -15,7 +15,7 @@ mod targets;
 mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use netpol_policy::model::{
     Cluster, Direction, EndpointSlice, LabelSelector, NetworkPolicy, Node, ObjectName, Pod, PodNamespaces,
@@ -35,6 +35,7 @@ use self::selections::{Matched, Selections};
 pub use self::targets::Target;
 use crate::facts::ClusterFacts;
 use crate::hash::HashMap;
+use crate::matrix::world::Taken;
 
 /// A key and a value, and what the value was probably meant to be.
 type Similar = HashMap<(Box<str>, Box<str>), Option<Box<str>>>;
@@ -66,6 +67,8 @@ pub struct Index<'c> {
     api_server_slices: Arc<[&'c EndpointSlice]>,
     targets: Arc<HashMap<&'c str, Vec<Target<'c>>>>,
     nodes: Arc<HashMap<&'c str, &'c Node>>,
+    /// Looked for when a block of addresses is asked about first.
+    taken: Arc<OnceLock<Taken>>,
     policies: Arc<Policies<'c>>,
     /// What the policies deny of flows that rules allow. Not for one new policy: it hardly asks twice.
     flows: Option<Mutex<HashMap<Flow, Arc<Denied>>>>,
@@ -136,6 +139,7 @@ impl<'c> Index<'c> {
                 .filter(|slice| is_api_server(&slice.service))
                 .collect(),
             targets,
+            taken: Arc::default(),
             nodes: Arc::new(cluster.nodes.iter().map(|node| (&*node.name, node)).collect()),
             policies,
             flows: Some(Mutex::default()),
@@ -173,6 +177,7 @@ impl<'c> Index<'c> {
             api_server_slices: self.api_server_slices.clone(),
             targets: self.targets.clone(),
             nodes: self.nodes.clone(),
+            taken: self.taken.clone(),
             policies: self.policies.clone(),
             flows: (policies.clone().nth(1).is_some()).then(Mutex::default),
             replaced,
@@ -217,6 +222,11 @@ impl<'c> Index<'c> {
     /// A node by its name.
     pub(crate) fn node(&self, name: &str) -> Option<&'c Node> {
         self.nodes.get(name).copied()
+    }
+
+    /// The addresses that somebody in the cluster has.
+    pub(crate) fn taken(&self) -> &Taken {
+        self.taken.get_or_init(|| Taken::of(self.cluster))
     }
 
     /// The Services of a namespace.

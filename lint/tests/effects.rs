@@ -66,6 +66,34 @@ fn with_workloads() {
         ");
 }
 
+/// A block is its addresses that belong to no pod: the pod with the first one must not hide what changes.
+#[test]
+fn with_a_pod_in_the_block() {
+    let text = "apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: a, labels: {app: web}}
+spec: {containers: [{name: c}]}
+status: {podIP: 10.1.0.1}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: out, namespace: a}
+spec:
+  podSelector: {}
+  policyTypes: [Ingress]
+  ingress: []
+  egress:
+    - to: [{ipBlock: {cidr: 10.1.0.0/24}}]
+      ports: [{protocol: TCP, port: 443}]
+";
+    insta::assert_snapshot!(told(&[("a.yaml", text)], "a.yaml"), @"
+    a.yaml: NP107 rules-not-in-policy-types changes what a policy means
+      a/out egress: not limited → 10.1.0.0/24 on 443/TCP
+      closes TCP 1-442,444-65535; UDP; SCTP; ICMP and others from a/Pod/web to 10.1.0.0/24
+      closes every port from a/Pod/web to the rest of 0.0.0.0/0
+    ");
+}
+
 #[test]
 fn beside_other_policies() {
     let monitoring = "[{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}], ports: [{protocol: TCP, port: 9090}]}]";

@@ -61,7 +61,7 @@ fn cluster(text: &str) -> Cluster {
 fn pairs(cluster: &Cluster) -> BTreeMap<(String, String), Value> {
     let evaluator = Evaluator::new(cluster);
     let mut out = Vec::new();
-    json::write(&Matrix::new(&evaluator), &mut out).unwrap();
+    json::write(&Matrix::new(&evaluator).unwrap(), &mut out).unwrap();
     let list: Vec<Value> = serde_json::from_slice(&out).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let count = list.len();
@@ -212,6 +212,83 @@ fn the_world_is_complete() {
     assert!(passed > 100, "{passed}");
 }
 
+/// A CIDR stands for its addresses that belong to no pod (docs/lint.md): a pod that has one of them is not the block.
+#[test]
+fn blocks_are_no_pods() {
+    let text = |block: &str, address: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: Pod
+metadata: {{name: web, namespace: a}}
+spec: {{}}
+status: {{podIP: '{address}'}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: deny, namespace: a}}
+spec:
+  podSelector: {{}}
+  policyTypes: [Ingress, Egress]
+  ingress: [{{from: [{{ipBlock: {{cidr: '{block}'}}}}], ports: [{{port: 443}}]}}]
+"
+        )
+    };
+    for (block, address) in [
+        ("10.1.0.0/24", "10.1.0.1"),
+        ("10.1.0.0/24", "10.1.0.0"),
+        ("10.244.1.4/30", "10.244.1.5"),
+        ("0.0.0.0/0", "0.0.0.1"),
+        ("fd00::/64", "fd00::1"),
+        ("::/0", "::1"),
+    ] {
+        let cluster = cluster(&text(block, address));
+        let expected = [(
+            (block.to_owned(), "a/Pod/web".to_owned()),
+            serde_json::json!([{"protocol": "TCP", "ports": ["443"]}]),
+        )];
+        assert_eq!(pairs(&cluster), BTreeMap::from(expected), "{block} and {address}");
+    }
+    // All addresses of the block are the pod's: there is nothing that it could stand for.
+    assert_eq!(pairs(&cluster(&text("10.1.0.1/32", "10.1.0.1"))), BTreeMap::new());
+}
+
+fn many_blocks(pods: usize, blocks: usize) -> String {
+    let mut text = String::from(
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p}, spec: {podSelector: {}, ingress: [{from: [",
+    );
+    for block in 0..blocks {
+        text +=
+            &format!("{{ipBlock: {{cidr: 10.{}.{}.{}/32}}}}, ", block >> 16, block >> 8 & 255, block & 255);
+    }
+    text += "]}]}}";
+    for pod in 0..pods {
+        text += &format!("\n---\n{{apiVersion: v1, kind: Pod, metadata: {{name: p{pod}}}, spec: {{}}}}");
+    }
+    text
+}
+
+/// The work is in proportion to the blocks, not to their square: 20,000 would take 32 GB then.
+#[test]
+fn many_blocks_of_one_rule() {
+    let cluster = cluster(&many_blocks(1, 20_000));
+    let evaluator = Evaluator::new(&cluster);
+    let matrix = Matrix::new(&evaluator).unwrap();
+    assert_eq!(matrix.ends().len(), 20_002);
+    assert!(matrix.connections(1, 0).unwrap().is_none(), "the rest of the world");
+    assert!((2..20_002).all(|block| matrix.connections(block, 0).unwrap().is_all()));
+    assert!((1..20_002).all(|block| matrix.connections(0, block).unwrap().is_all()));
+    assert_eq!(matrix.connections(1, 2), None);
+}
+
+#[test]
+fn too_many_pairs_are_refused() {
+    let output = matrix(&[], &[("many.yaml", &many_blocks(200, 130_000))]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"netpol-lint: 200 workloads and 130001 blocks of addresses make more than 50 million pairs, too many for a matrix; give fewer files, such as those of one namespace, or ask about one pair with `netpol-lint reach`");
+}
+
 /// What the list says about an address: of the blocks listed for this pair, the narrowest counts.
 fn from_list(
     pairs: &BTreeMap<(String, String), Value>,
@@ -253,7 +330,7 @@ fn html_escapes_everything() {
     let cluster = cluster(&text);
     let evaluator = Evaluator::new(&cluster);
     let mut out = Vec::new();
-    html::write(&Matrix::new(&evaluator), &[file], &mut out).unwrap();
+    html::write(&Matrix::new(&evaluator).unwrap(), &[file], &mut out).unwrap();
     let page = String::from_utf8(out).unwrap();
     assert!(cluster.pods.iter().any(|pod| pod.name.name.contains("</script>")), "the name got this far");
     assert!(page.contains("&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&amp;"), "shown as it is");

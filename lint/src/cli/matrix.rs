@@ -15,7 +15,7 @@ const WIDE: usize = 160;
 /// Show who reaches whom
 ///
 /// Rows and columns are the workloads and the world outside, in the blocks that the policies tell apart; a block stands for its addresses that
-/// no narrower block has.
+/// no narrower block and no pod has.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         Err(outcome) => return Ok(outcome),
     };
     let evaluator = Evaluator::new(&cluster);
-    let matrix = Matrix::new(&evaluator);
+    let matrix = Matrix::new(&evaluator)?;
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match args.output_format {
         Format::Text => {

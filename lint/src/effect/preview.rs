@@ -292,6 +292,34 @@ spec: {}
         );
     }
 
+    /// A block is its addresses that no pod and, if there is another, no node has.
+    #[test]
+    fn blocks_are_no_pods_and_no_nodes() {
+        let more = "---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-2, namespace: shop, labels: {app: db}}
+spec: {nodeName: node-1}
+status: {podIP: 192.0.2.1}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node-1}
+status: {addresses: [{type: InternalIP, address: 192.0.2.2}]}
+";
+        assert_eq!(
+            sentences(Some("[]"), "[{from: [{ipBlock: {cidr: 192.0.2.0/24}}]}]", more, 400),
+            [
+                "3 flows that were closed open: 192.0.2.0/24 -> shop/db-2 (all), 192.0.2.0/24 -> shop/db (all), shop/db-2 -> shop/db (all)"
+            ]
+        );
+        // The pod's own address is the pod.
+        assert_eq!(
+            sentences(Some("[]"), "[{from: [{ipBlock: {cidr: 192.0.2.1/32}}]}]", more, 400),
+            ["1 flow that was closed opens: shop/db-2 -> shop/db (all)"]
+        );
+    }
+
     #[test]
     fn the_work_is_bounded() {
         let pods = |count: usize| {

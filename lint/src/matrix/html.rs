@@ -57,7 +57,9 @@ fn header(matrix: &Matrix<'_, '_>, out: &mut dyn Write) -> io::Result<()> {
     let isolated = |by: fn(&super::End<'_>) -> bool| pods.clone().filter(|end| by(end)).count();
     let (mut all, mut some, mut none) = (0, 0, 0);
     for source in 0..ends.len() {
-        for connections in (0..ends.len()).filter_map(|destination| matrix.connections(source, destination)) {
+        for connections in
+            matrix.destinations(source).filter_map(|destination| matrix.connections(source, destination))
+        {
             match (connections.is_all(), connections.is_none()) {
                 (true, _) => all += 1,
                 (_, true) => none += 1,

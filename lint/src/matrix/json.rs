@@ -20,7 +20,7 @@ pub fn write(matrix: &Matrix<'_, '_>, out: &mut dyn Write) -> io::Result<()> {
     let names: Vec<_> = matrix.ends().iter().map(super::End::name).collect();
     let mut separator = "[\n  ";
     for source in 0..names.len() {
-        for destination in 0..names.len() {
+        for destination in matrix.destinations(source) {
             let Some(connections) = matrix.connections(source, destination) else { continue };
             if connections.is_none() && !hides_wider(matrix, source, destination) {
                 continue;

@@ -16,9 +16,16 @@ pub fn write(matrix: &Matrix<'_, '_>, look: Look, out: &mut dyn Write) -> io::Re
     if matrix.ends().iter().all(|end| end.namespace().is_none()) {
         return writeln!(out, "no workloads given: a matrix needs Pods or workloads such as Deployments");
     }
-    let table = Table::new(matrix);
-    if table.width() <= look.width { table.write(matrix, look, out) } else { list(matrix, look, out) }
+    // Not even empty cells would fit: a table of many ends isn't made in vain.
+    let table = (matrix.ends().len() * NARROWEST <= look.width).then(|| Table::new(matrix));
+    match table.filter(|table| table.width() <= look.width) {
+        Some(table) => table.write(matrix, look, out),
+        None => list(matrix, look, out),
+    }
 }
+
+/// The width of a column with a number of one digit.
+const NARROWEST: usize = 3;
 
 struct Table {
     names: Vec<String>,
@@ -103,7 +110,8 @@ fn list(matrix: &Matrix<'_, '_>, look: Look, out: &mut dyn Write) -> io::Result<
     let names: Vec<_> = matrix.ends().iter().map(super::End::name).collect();
     for (source, end) in matrix.ends().iter().enumerate() {
         writeln!(out, "{}", label(end))?;
-        let asked = || (0..names.len()).filter_map(|to| matrix.connections(source, to).map(|c| (to, c)));
+        let asked =
+            || matrix.destinations(source).filter_map(|to| matrix.connections(source, to).map(|c| (to, c)));
         if asked().all(|(_, connections)| connections.is_all()) {
             writeln!(out, "  {arrow} everyone: all")?;
             continue;

@@ -6,28 +6,57 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netpol_policy::model::{Cluster, Direction, NetworkPolicy, Peer};
 
+use crate::hash::HashSet;
+
 /// A block of addresses outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Block {
     pub(crate) cidr: IpNet,
     /// The narrowest other block around it, by its index.
     pub(crate) within: Option<usize>,
-    /// An address of it that is in no narrower block.
+    /// An address of it that is in no narrower block and no pod's; a node's only where there is no other.
     pub(crate) sample: IpAddr,
 }
 
-/// All of IPv4, all of IPv6 where it is used, and every block and exception of the policies; wide ones first. Blocks
-/// that others fill, and single addresses of pods, are left out.
-pub(crate) fn blocks(cluster: &Cluster) -> Vec<Block> {
-    blocks_of(cluster.policies.iter().map(|policy| &**policy), cluster)
+/// The addresses that somebody in the cluster has.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pods: HashSet<IpAddr>,
+    nodes: HashSet<IpAddr>,
 }
 
-/// The same with these policies in the place of the cluster's.
-pub(crate) fn blocks_of<'p>(
-    policies: impl Iterator<Item = &'p NetworkPolicy>,
-    cluster: &Cluster,
-) -> Vec<Block> {
-    let mut named = BTreeSet::new();
+impl Taken {
+    /// Those of a cluster. A pod that has ended has its address no longer.
+    pub(crate) fn of(cluster: &Cluster) -> Self {
+        let pods = cluster.pods.iter().filter(|pod| !pod.finished).flat_map(|pod| &pod.addresses);
+        let nodes = cluster.nodes.iter().flat_map(|node| &node.addresses);
+        Self { pods: pods.copied().collect(), nodes: nodes.copied().collect() }
+    }
+
+    fn any_ipv6(&self) -> bool {
+        self.pods.iter().chain(&self.nodes).any(IpAddr::is_ipv6)
+    }
+}
+
+/// All of IPv4, all of IPv6 where it is used, and every block and exception of the policies; wide ones first. Blocks
+/// that narrower ones and the addresses of pods fill are left out.
+pub(crate) fn blocks(cluster: &Cluster) -> Vec<Block> {
+    let taken = Taken::of(cluster);
+    let mut named = named(cluster.policies.iter().map(|policy| &**policy));
+    if taken.any_ipv6() {
+        named.insert(IpNet::V6(Ipv6Net::default()));
+    }
+    split(named, &taken)
+}
+
+/// The same with these policies in the place of the cluster's; all of IPv6 only where they name some of it.
+pub(crate) fn blocks_of<'p>(policies: impl Iterator<Item = &'p NetworkPolicy>, taken: &Taken) -> Vec<Block> {
+    split(named(policies), taken)
+}
+
+/// What the policies name, and all of each family that they name.
+fn named<'p>(policies: impl Iterator<Item = &'p NetworkPolicy>) -> BTreeSet<IpNet> {
+    let mut named = BTreeSet::from([IpNet::V4(Ipv4Net::default())]);
     for policy in policies {
         for rule in Direction::ALL.into_iter().filter_map(|direction| policy.rules(direction)).flatten() {
             for peer in rule.peers.items() {
@@ -38,59 +67,83 @@ pub(crate) fn blocks_of<'p>(
             }
         }
     }
-    let pods = cluster.pods.iter().flat_map(|pod| &pod.addresses);
-    let nodes: BTreeSet<IpAddr> =
-        cluster.nodes.iter().flat_map(|node| node.addresses.iter().copied()).collect();
-    let six =
-        named.iter().any(|cidr| cidr.addr().is_ipv6()) || pods.clone().chain(&nodes).any(IpAddr::is_ipv6);
-    named.insert(IpNet::V4(Ipv4Net::default()));
-    if six {
+    if named.iter().any(|cidr| cidr.addr().is_ipv6()) {
         named.insert(IpNet::V6(Ipv6Net::default()));
     }
-    let of_pods: BTreeSet<IpAddr> = pods.copied().collect();
-    named.retain(|cidr| cidr.prefix_len() < cidr.max_prefix_len() || !of_pods.contains(&cidr.addr()));
-    let mut named: Vec<_> = named.into_iter().collect();
-    named.sort_by_key(|cidr| (cidr.addr().is_ipv6(), cidr.prefix_len(), cidr.addr()));
-    let mut blocks: Vec<Block> = Vec::new();
-    for &cidr in &named {
-        let narrower = named.iter().filter(|other| **other != cidr && cidr.contains(*other));
-        let Some(sample) = sample(cidr, narrower, &nodes) else { continue };
-        // The last one before it that contains it is the narrowest.
-        let within = blocks.iter().rposition(|wider| wider.cidr.contains(&cidr));
-        blocks.push(Block { cidr, within, sample });
-    }
-    blocks
+    named
 }
 
-/// An address of a block outside narrower ones; no node's, if there is another.
-fn sample<'n>(
-    cidr: IpNet,
-    narrower: impl Iterator<Item = &'n IpNet>,
-    nodes: &BTreeSet<IpAddr>,
-) -> Option<IpAddr> {
+/// Each block with what narrower ones and pods leave of it.
+fn split(named: BTreeSet<IpNet>, taken: &Taken) -> Vec<Block> {
+    // Each one right after those around it and before those within it.
+    let mut nested: Vec<_> = named.into_iter().collect();
+    nested.sort_unstable_by_key(|cidr| (cidr.addr().is_ipv6(), cidr.network(), cidr.prefix_len()));
+    let mut narrower = vec![Vec::new(); nested.len()];
+    let mut around = vec![None; nested.len()];
+    let mut open: Vec<usize> = Vec::new();
+    for (index, cidr) in nested.iter().enumerate() {
+        while open.last().is_some_and(|wider| !nested[*wider].contains(cidr)) {
+            open.pop();
+        }
+        if let Some(&wider) = open.last() {
+            narrower[wider].push(*cidr);
+            around[index] = Some(wider);
+        }
+        open.push(index);
+    }
+    let samples: Vec<_> =
+        nested.iter().zip(&narrower).map(|(cidr, narrower)| sample(*cidr, narrower, taken)).collect();
+    let mut shown: Vec<_> = (0..nested.len()).filter(|index| samples[*index].is_some()).collect();
+    shown.sort_by_key(|index| {
+        let cidr = nested[*index];
+        (cidr.addr().is_ipv6(), cidr.prefix_len(), cidr.addr())
+    });
+    let mut places = vec![None; nested.len()];
+    for (place, index) in shown.iter().enumerate() {
+        places[*index] = Some(place);
+    }
+    let within = |index: usize| {
+        let mut wider = around[index];
+        // One that is left out hands what is in it to the next.
+        while let Some(index) = wider.filter(|index| places[*index].is_none()) {
+            wider = around[index];
+        }
+        wider.and_then(|index| places[index])
+    };
+    let block =
+        |index: usize| Some(Block { cidr: nested[index], within: within(index), sample: samples[index]? });
+    shown.into_iter().filter_map(block).collect()
+}
+
+/// An address of a block outside the narrower ones right in it, which are sorted; a node's only where there is no other.
+/// `None` when every address that is left is a pod's.
+fn sample(cidr: IpNet, narrower: &[IpNet], taken: &Taken) -> Option<IpAddr> {
+    let free = free(cidr, narrower);
+    let candidates = || {
+        let of_range = |&(from, to): &(u128, u128)| {
+            // Of a longer range not the first if it can be helped: that is the address of a network.
+            (from..=to).skip(1).chain([from])
+        };
+        let addresses = free.iter().flat_map(of_range).map(|number| address(cidr.addr().is_ipv4(), number));
+        addresses.filter(|address| !taken.pods.contains(address))
+    };
+    candidates().find(|address| !taken.nodes.contains(address)).or_else(|| candidates().next())
+}
+
+/// The ranges of addresses of a block that are in none of these.
+fn free(cidr: IpNet, narrower: &[IpNet]) -> Vec<(u128, u128)> {
     let range = |net: &IpNet| (number(net.network()), number(net.broadcast()));
-    let mut taken: Vec<_> = narrower.map(range).collect();
-    taken.sort_unstable();
     let (first, last) = range(&cidr);
     let mut free = Vec::new();
     let mut next = Some(first);
-    for (from, to) in taken {
+    for (from, to) in narrower.iter().map(range) {
         if let Some(start) = next.filter(|start| *start < from) {
             free.push((start, from - 1));
         }
-        next = next.and_then(|start| if to < start { Some(start) } else { to.checked_add(1) });
+        next = to.checked_add(1);
     }
     free.extend(next.filter(|start| *start <= last).map(|start| (start, last)));
-    let address = |number| address(cidr.addr().is_ipv4(), number);
-    // Of a longer range not the first: that is the address of a network.
-    let candidates = free.iter().flat_map(|&(from, to)| {
-        let from = if from < to { from + 1 } else { from };
-        (from..=to).take(nodes.len() + 1)
-    });
-    let mut candidates = candidates.map(address);
-    candidates
-        .find(|address| !nodes.contains(address))
-        .or_else(|| free.first().map(|(from, _)| address(*from)))
+    free
 }
 
 fn number(address: IpAddr) -> u128 {
@@ -171,9 +224,70 @@ mod tests {
         );
     }
 
+    /// A block stands for its addresses that belong to no pod (docs/lint.md); a pod that has ended has no address.
+    #[test]
+    fn samples_are_no_pods() {
+        let pod = |name: &str, address: &str, phase: &str| {
+            format!(
+                "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{}}, status: {{podIP: '{address}', phase: {phase}}}}}\n"
+            )
+        };
+        let pods = [
+            pod("a", "10.0.0.1", "Running"),
+            pod("b", "10.0.0.2", "Running"),
+            pod("c", "10.0.0.4", "Running"),
+            pod("d", "10.0.0.5", "Pending"),
+            pod("e", "10.0.0.8", "Succeeded"),
+            pod("f", "0.0.0.1", "Running"),
+            pod("g", "2001:db8::1", "Running"),
+        ];
+        let found = blocks_of(
+            "{ipBlock: {cidr: 10.0.0.0/30}}, {ipBlock: {cidr: 10.0.0.4/31}}, {ipBlock: {cidr: 10.0.0.8/32}}, {ipBlock: {cidr: '2001:db8::/127'}}",
+            &pods.concat(),
+        );
+        assert_eq!(
+            found,
+            expected(&[
+                ("0.0.0.0/0", None, "0.0.0.2"),
+                ("10.0.0.0/30", Some(0), "10.0.0.3"),
+                ("10.0.0.8/32", Some(0), "10.0.0.8"),
+                ("::/0", None, "::1"),
+                ("2001:db8::/127", Some(3), "2001:db8::"),
+            ])
+        );
+    }
+
+    /// Where pods and nodes have all addresses of a block, the nodes are what is outside.
+    #[test]
+    fn nodes_before_pods() {
+        let more = "{apiVersion: v1, kind: Node, metadata: {name: node-1}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {}, status: {podIP: 10.0.0.0}}";
+        let found = blocks_of("{ipBlock: {cidr: 10.0.0.0/31}}", more);
+        assert_eq!(found, expected(&[("0.0.0.0/0", None, "0.0.0.1"), ("10.0.0.0/31", Some(0), "10.0.0.1")]));
+    }
+
+    /// What is in a block that is left out is in the one around it.
+    #[test]
+    fn filled_blocks_hand_on() {
+        let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {}, status: {podIP: 10.0.0.0}}";
+        let found = blocks_of(
+            "{ipBlock: {cidr: 10.0.0.0/24}}, {ipBlock: {cidr: 10.0.0.0/31}}, {ipBlock: {cidr: 10.0.0.1/32}}",
+            pod,
+        );
+        assert_eq!(
+            found,
+            expected(&[
+                ("0.0.0.0/0", None, "0.0.0.1"),
+                ("10.0.0.0/24", Some(0), "10.0.0.3"),
+                ("10.0.0.1/32", Some(1), "10.0.0.1"),
+            ])
+        );
+    }
+
     #[test]
     fn samples_are_no_nodes() {
-        let node = "{apiVersion: v1, kind: Node, metadata: {name: n}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}";
+        let node = "{apiVersion: v1, kind: Node, metadata: {name: node-1}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}";
         let found = blocks_of("{ipBlock: {cidr: 10.0.0.0/30}}, {ipBlock: {cidr: 10.0.0.1/32}}", node);
         assert_eq!(
             found,

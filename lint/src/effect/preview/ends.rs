@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use netpol_policy::evaluate::{Connections, Endpoint, Evaluator, families};
-use netpol_policy::model::{Cluster, Direction, NetworkPolicy, Node, Peer, Peers};
+use netpol_policy::model::{Direction, NetworkPolicy, Node, Peer, Peers};
 
 use crate::hash::HashSet;
 use crate::index::{Index, PODS, PodAt};
@@ -131,7 +131,7 @@ impl<'i> Ends<'i> {
     fn add_addresses(&mut self) {
         let policies = || self.policies.into_iter().flatten();
         if policies().any(names_blocks) {
-            for block in world::blocks_of(policies(), &Cluster::default()) {
+            for block in world::blocks_of(policies(), self.index.taken()) {
                 let (name, endpoint) = (block.cidr.to_string().into(), Endpoint::outside(block.sample));
                 let (others, selected) = Default::default();
                 self.all.push(End { name, endpoint, at: None, others, selected });
