@@ -191,6 +191,10 @@ fn batch<'f>(fixed: &FixedFile, findings: &'f [Finding], up_to: Applicability) -
             chosen.push(Candidate { finding, fix, policy });
         }
     }
+    // What a changed policy means may make another one superfluous: the next round tells.
+    if chosen.iter().any(|c| c.fix.applicability == Applicability::Unsafe && c.fix.added.is_none()) {
+        chosen.retain(|candidate| candidate.fix.added.is_none());
+    }
     chosen
 }
 

@@ -93,6 +93,8 @@ pub struct Sources {
     pub exclude: Patterns,
     /// The namespace of objects that name none.
     pub namespace: Arc<str>,
+    /// Whether every object counts, as for an answer: then what can't be read is reported also where no policy is named in it.
+    pub every_object: bool,
 }
 
 /// Where to read from.
@@ -143,12 +145,17 @@ pub fn read(sources: &Sources) -> Input {
     for path in &sources.include {
         reading.path(path);
     }
-    let Reading { mut loaded, mut unreadable, excluded, .. } = reading;
+    let Reading { mut loaded, mut unreadable, excluded, kustomizations, .. } = reading;
     let asked = |loaded: &[Loaded]| loaded.iter().filter(|loaded| !loaded.file.context).count();
     let before = asked(&loaded);
     identity::once(&mut loaded);
     unreadable.sort_by(|a, b| a.path.cmp(&b.path));
-    Input { seen: seen - (before - asked(&loaded)), unreadable, excluded, ..assemble(loaded) }
+    Input {
+        seen: seen - (before - asked(&loaded)),
+        unreadable,
+        excluded,
+        ..assemble(loaded, Patches::of(&kustomizations), sources.every_object)
+    }
 }
 
 /// The files of a folder and of those that its configuration includes, by their absolute paths; what can't be read is
@@ -159,14 +166,14 @@ pub(crate) fn folders(root: &Path, config: &Config) -> Vec<SourceFile> {
         include: config.include.iter().map(|path| absolute(path)).collect(),
         exclude: config.exclude.clone(),
         namespace: config.namespace.as_str().into(),
+        every_object: false,
     })
     .files
 }
 
 /// Puts together what was read.
-fn assemble(loaded: Vec<Loaded>) -> Input {
+fn assemble(loaded: Vec<Loaded>, mut patches: Patches, every_object: bool) -> Input {
     let mut input = Input { files: Vec::with_capacity(loaded.len()), ..Input::default() };
-    let mut patches = Patches::default();
     for Loaded { mut file, named, identity } in loaded {
         // Standard input has no number, and no neighbours.
         if identity.is_some() && file.policies().next().is_some() && patches.contains(&file.name) {
@@ -180,11 +187,12 @@ fn assemble(loaded: Vec<Loaded>) -> Input {
         errors.retain(|error| error.kind != SyntaxErrorKind::HelmTemplate);
         let is_template = errors.len() < before && !file.context;
         // Only asked of what can't be read: most texts need not be looked at again.
-        let about_policies = before == 0 || named || relevant::mentions_policies(file.text.as_bytes());
-        if is_template && about_policies {
+        let counts =
+            before == 0 || named || every_object || relevant::mentions_policies(file.text.as_bytes());
+        if is_template && counts {
             input.templates.push(file.name.clone());
         }
-        if !about_policies {
+        if !counts {
             file.manifest.errors.clear();
         }
         if named || !file.manifest.objects.is_empty() || !file.manifest.errors.is_empty() {

@@ -524,3 +524,31 @@ fn memory_is_kept_until_the_end() {
     let line = text.lines().find(|line| line.contains("purges")).expect("a line of purges");
     assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["purges", ":", "0"]);
 }
+
+#[test]
+fn unsafe_fixes_together_bring_no_new_finding() {
+    let policies = "\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: a, namespace: shop}
+spec:
+  podSelector: {}
+  policyTypes: [Ingress]
+  ingress: [{from: [{podSelector: {}}], ports: [{protocol: TCP, port: 80}]}]
+  egress: []
+";
+    let folder = folder(&[("nn.yaml", policies)]);
+    let found = |more: &[&str]| {
+        let arguments = [&["check", "--select", "ALL", "--output-format", "concise"], more].concat();
+        run(folder.path(), &arguments, "").out
+    };
+    let before = found(&[]);
+    found(&["--fix", "--unsafe-fixes"]);
+    let codes = |text: &str| {
+        text.split_whitespace().filter(|word| word.starts_with("NP")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (before, after) = (codes(&before), codes(&found(&[])));
+    assert!(before.iter().any(|code| code == "NP602"), "{before:?}");
+    let new: Vec<_> = after.iter().filter(|code| !before.contains(code)).collect();
+    assert!(new.is_empty(), "{before:?} {after:?}");
+}

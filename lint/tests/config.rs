@@ -243,6 +243,89 @@ fn patches_of_kustomize_are_no_policies() {
     assert_eq!(run(folder.path(), &["matrix", "--lenient"], "").status, 0);
 }
 
+/// UTF-16 as some editors and shells write it, with a byte order mark.
+fn utf16(text: &str) -> Vec<u8> {
+    [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn an_answer_needs_every_object_that_can_be_found() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n";
+    for (name, bytes, word) in [
+        ("ns.yaml", b"apiVersion: v1\nkind: Namespace\nmetadata: {name: front\n".to_vec(), "ns.yaml:"),
+        (
+            "ns.yaml",
+            b"{{- if .Values.ns }}\napiVersion: v1\nkind: Namespace\nmetadata: {name: front}\n{{- end }}\n"
+                .to_vec(),
+            "a Helm template is no manifest",
+        ),
+        ("policy.yaml", utf16(OPEN), "the text is UTF-16"),
+        ("pod.yaml", utf16(pod), "the text is UTF-16"),
+    ] {
+        let folder = folder(&[("pods.yaml", pod)]);
+        fs::write(folder.path().join(name), &bytes).unwrap();
+        for command in [&["reach", "--from", "1.2.3.4", "--to", "web"][..], &["matrix"], &["explain"]] {
+            let refused = run(folder.path(), command, "");
+            assert_eq!((refused.status, refused.out.as_str()), (2, ""), "{command:?}: {}", refused.err);
+            assert!(refused.err.contains(word), "{command:?}: {}", refused.err);
+            let lenient = run(folder.path(), &[command, &["--lenient"]].concat(), "");
+            assert_ne!(lenient.status, 2, "{command:?}: {}", lenient.err);
+        }
+        // A file without policies is none of the linter's business.
+        let expected: &[&str] = if name == "policy.yaml" { &["policy.yaml NP013"] } else { &[] };
+        assert_eq!(found(folder.path(), &[]), expected, "{name}");
+    }
+}
+
+#[test]
+fn json_objects_one_after_another_are_checked() {
+    let deny = r#"{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"deny"},"spec":{"podSelector":{},"policyTypes":["Ingress"]}}"#;
+    let open =
+        deny.replace("deny", "open").replace(r#""policyTypes""#, r#""ingress":[{"from":[]}],"policyTypes""#);
+    let folder = folder(&[("stream.json", &format!("{deny}\n{open}\n"))]);
+    assert_eq!(found(folder.path(), &["--select", "NP103"]), ["stream.json NP103"]);
+}
+
+#[test]
+fn patches_outside_of_the_overlay_are_no_policies() {
+    let patch = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: open}\nspec:\n  ingress: []\n";
+    let files = [
+        ("ov/kustomization.yaml", "resources: [../base]\npatches: [{path: ../shared/p.yaml}]\n"),
+        ("shared/p.yaml", patch),
+        ("shared/q.yaml", OPEN),
+        ("base/open.yaml", OPEN),
+    ];
+    let folder = folder(&files);
+    assert_eq!(found(folder.path(), &[]), ["base/open.yaml NP103", "shared/q.yaml NP103"]);
+    let fixed = run(folder.path(), &["check", "--fix"], "");
+    assert!(fixed.err.contains("skipped shared/p.yaml"), "{}", fixed.err);
+    assert_eq!(fs::read_to_string(folder.path().join("shared/p.yaml")).unwrap(), patch);
+}
+
+#[test]
+fn patterns_that_would_not_do_what_they_seem_to_are_refused() {
+    let folder = folder(&[("open.yaml", OPEN)]);
+    for pattern in ["[", "foo[", "/", "//", "a{b"] {
+        let text = format!("exclude = [{pattern:?}]\n");
+        fs::write(folder.path().join("netpol-lint.toml"), &text).unwrap();
+        let refused = run(folder.path(), &["check"], "");
+        assert_eq!((refused.status, refused.out.as_str()), (2, ""), "{text}: {}", refused.err);
+        let refused = run(folder.path(), &["check", "--isolated", "--exclude", pattern], "");
+        assert_eq!((refused.status, refused.out.as_str()), (2, ""), "{pattern}: {}", refused.err);
+    }
+}
+
+#[test]
+fn no_rule_at_all_is_a_mistake() {
+    let folder = folder(&[("open.yaml", OPEN), ("netpol-lint.toml", "select = []\n")]);
+    for arguments in [&["check"][..], &["check", "--isolated", "--ignore", "ALL"]] {
+        let run = run(folder.path(), arguments, "");
+        assert_eq!(run.status, 2, "{arguments:?}: {}", run.err);
+        assert!(run.err.contains("no rule is on"), "{}", run.err);
+    }
+    assert_eq!(run(folder.path(), &["check", "--extend-select", "NP103"], "").status, 1);
+}
+
 fn docs(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file)).unwrap()
 }

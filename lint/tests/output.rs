@@ -407,10 +407,9 @@ fn of_a_long_line_only_what_is_near_is_shown() {
 #[test]
 fn a_long_line_beside_a_place_is_not_shown() {
     let long = format!("  annotations: {{last: '{}'}}\n", "x".repeat(70_000));
-    let policy = POLICY.replace("spec:\n  podSelector", &format!("{long}spec:\n  podSelector")).replace(
-        "metadata: {name: db, namespace: shop}\n",
-        "metadata:\n  name: db\n  namespace: shop\n",
-    );
+    let policy = POLICY
+        .replace("spec:\n  podSelector", &format!("{long}spec:\n  podSelector"))
+        .replace("metadata: {name: db, namespace: shop}\n", "metadata:\n  name: db\n  namespace: shop\n");
     let policy = policy.replace("  ingress:", "  # short\n  ingress:");
     let Run { status, out, err } = run(&std::env::temp_dir(), &["check", "-"], &policy);
     assert_eq!((status, err.contains("panicked")), (1, false), "{err}");

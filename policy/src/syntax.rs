@@ -1,6 +1,6 @@
 //! YAML and JSON as a tree in which every node keeps its place.
 //!
-//! [`read`] takes a text of any number of documents. A document that can't be read is an error of its own and
+//! [`read`] takes a text of any number of documents, and JSON objects one after the other. A document that can't be read is an error of its own and
 //! hides none of the others. What Kubernetes' own reader (`sigs.k8s.io/yaml`) makes of a scalar is what
 //! [`Node::value`] says: YAML 1.1 booleans such as `yes` and `on`, octal `0644`, quoted text always a text.
 //!
@@ -47,7 +47,9 @@ pub fn read_within<'t>(text: &'t str, limits: &Limits) -> Stream<'t> {
     if let Some(error) = encoding::refuse(text, limits) {
         return Stream { errors: vec![error], ..Stream::default() };
     }
-    quick::parse(text, limits).unwrap_or_else(|| parse::parse(text, limits))
+    quick::parse(text, limits)
+        .or_else(|| quick::json::objects(text, limits))
+        .unwrap_or_else(|| parse::parse(text, limits))
 }
 
 /// Reads a text that is one JSON value, as programs write it: quicker than [`read`], which takes it too. `None` where JSON

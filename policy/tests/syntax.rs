@@ -297,6 +297,56 @@ fn other_templates_are_text() {
 }
 
 #[test]
+fn json_objects_one_after_another_are_documents() {
+    for text in [
+        "{\"a\": 1}\n{\"b\": [true]}\n",
+        "{\"a\": 1}{\"b\": [true]}",
+        "\n{\n  \"a\": 1\n}\n\n{\n  \"b\": [\n    true\n  ]\n}",
+    ] {
+        let stream = syntax::read(text);
+        assert_eq!(
+            (stream.errors.len(), outlines(&stream)),
+            (0, vec!["{a: 1}".into(), "{b: [true]}".into()]),
+            "{text}"
+        );
+        let spans = stream.documents.iter().map(|document| &text[document.span.range()]).collect::<Vec<_>>();
+        assert!(spans.iter().all(|span| span.starts_with('{') && span.ends_with('}')), "{spans:?}");
+        assert_eq!(stream.documents.iter().map(|document| document.index).collect::<Vec<_>>(), [0, 1]);
+    }
+    // What follows is no object: YAML says what it is.
+    for text in ["{\"a\": 1}\nb: 2\n", "{\"a\": 1}\n{\"b\": ", "{\"a\": 1}\n[1]\n"] {
+        assert!(!syntax::read(text).errors.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn quoted_actions_of_charts_are_templates() {
+    for text in [
+        "kind: Pod\nmetadata: {name: \"{{ .Release.Name }}-db\"}\n",
+        "kind: NetworkPolicy\nspec: {ingress: [{from: [{ipBlock: {cidr: '{{ .Values.cidr }}'}}]}]}\n",
+        "kind: Namespace\nmetadata: {labels: {team: '{{ include \"team\" . }}'}}\n",
+        "{\"kind\": \"Pod\", \"metadata\": {\"name\": \"{{- .Chart.Name }}\"}}",
+    ] {
+        let stream = syntax::read(text);
+        let error = stream.errors.first().unwrap_or_else(|| panic!("{text}"));
+        assert_eq!((error.kind, stream.documents.len()), (SyntaxErrorKind::HelmTemplate, 0), "{text}");
+        assert!(
+            text[error.span.range()].starts_with("{{") && text[error.span.range()].ends_with("}}"),
+            "{text}"
+        );
+    }
+    for text in [
+        "kind: Pod\nmetadata: {annotations: {note: 'see {{ .Values.note }}'}}\n",
+        "kind: ConfigMap\ndata:\n  tmpl: '{{ .Values.x }}'\n",
+        "spec: {containers: [{env: [{name: T, value: '{{ .Release.Name }}'}], args: ['{{ .Values.a }}']}]}\n",
+        "route: '{{ if .Labels }}x{{ end }}'\n",
+        "a: &a [x, &b ['{{ name }}']]\nb: *a\nc: *b\n",
+    ] {
+        assert_eq!(syntax::read(text).errors, [], "{text}");
+    }
+}
+
+#[test]
 fn broken_documents_keep_their_number() {
     let stream = syntax::read("a: 1\n---\nb: [\n---\nc: 3\n");
     assert_eq!(stream.errors[0].document, 1);

@@ -83,6 +83,9 @@ fn once(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         Err(outcome) => return Ok(outcome),
     };
     format::possible(args, config.output_format)?;
+    if config.settings.selection.rules().next().is_none() {
+        anyhow::bail!("no rule is on, so there is nothing to check: see `select` and `ignore`");
+    }
     let mut settings = config.settings.clone();
     if args.disregard_suppressions {
         settings.selection = settings.selection.disregarding_suppressions();

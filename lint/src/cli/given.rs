@@ -10,7 +10,7 @@ use super::inputs::Inputs;
 use super::{Outcome, complain};
 use crate::config::{Config, Options};
 use crate::file::SourceFile;
-use crate::input;
+use crate::input::{self, Sources};
 use crate::output::plural;
 use crate::output::printable::one_line;
 
@@ -41,7 +41,7 @@ impl Given {
             Ok(config) => config,
             Err(outcome) => return Ok(Err(outcome)),
         };
-        let mut input = input::read(&self.inputs.sources(&config));
+        let mut input = input::read(&Sources { every_object: true, ..self.inputs.sources(&config) });
         let mut complete =
             input.unreadable.is_empty() && input.templates.is_empty() && input.patches.is_empty();
         for error in std::mem::take(&mut input.unreadable) {

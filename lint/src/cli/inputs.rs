@@ -90,6 +90,7 @@ impl Inputs {
             include: config.include.clone(),
             exclude: config.exclude.clone(),
             namespace: config.namespace.as_str().into(),
+            every_object: false,
         }
     }
 

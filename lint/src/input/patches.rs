@@ -1,6 +1,7 @@
 //! Patches of Kustomize: parts of objects, which say nothing by themselves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use netpol_policy::syntax::{self, Node};
@@ -16,15 +17,30 @@ const LEVELS: usize = 3;
 /// Knows which files are patches. Each folder is looked into once.
 #[derive(Default)]
 pub(super) struct Patches {
+    /// What the files name that were met on the way, wherever it is.
+    met: HashSet<PathBuf>,
     by_folder: HashMap<PathBuf, Vec<PathBuf>>,
     /// The folder of the file that was asked about last, as it was written, when no patch is around it.
     without: Option<PathBuf>,
 }
 
+/// Whether a file is one that may name patches.
+pub(super) fn may_name_some(name: &OsStr) -> bool {
+    NAMES.iter().any(|one| name == *one)
+}
+
 impl Patches {
-    /// Whether a `kustomization.yaml` beside or above a file names it as a patch.
+    /// Those that the files of these folders name, and those that will be found around files.
+    pub(super) fn of(folders: &[PathBuf]) -> Self {
+        Self { met: folders.iter().flat_map(|folder| of_folder(folder)).collect(), ..Self::default() }
+    }
+
+    /// Whether a `kustomization.yaml` that was met, or that is beside or above a file, names it as a patch.
     pub(super) fn contains(&mut self, file: &str) -> bool {
         let folder = Path::new(file).parent();
+        if !self.met.is_empty() && self.met.contains(&*absolute(Path::new(file))) {
+            return true;
+        }
         if self.without.as_deref() == folder && folder.is_some() {
             return false;
         }

@@ -19,6 +19,8 @@ pub(super) struct Reading<'s> {
     pub(super) unreadable: Vec<InputError>,
     pub(super) excluded: Vec<Box<str>>,
     pub(super) seen: usize,
+    /// Folders with a `kustomization.yaml` that were met.
+    pub(super) kustomizations: Vec<PathBuf>,
 }
 
 impl<'s> Reading<'s> {
@@ -30,6 +32,7 @@ impl<'s> Reading<'s> {
             unreadable: Vec::new(),
             excluded: Vec::new(),
             seen: 0,
+            kustomizations: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use super::glob::Glob;
 use super::identity::{self, Identity};
 use super::reading::Reading;
 use super::relevant::may_matter;
-use super::{InputError, Loaded, display};
+use super::{InputError, Loaded, display, patches};
 use crate::settings::absolute;
 
 /// Reads a folder and everything in it, or what a pattern means in it, with all processors.
@@ -32,13 +32,20 @@ pub(super) fn walk(reading: &mut Reading<'_>, folder: &Path, glob: Option<&Glob>
         });
     }
     let (all, failed) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let kustomizations = Mutex::new(Vec::new());
     let seen = AtomicUsize::new(0);
     let shared = &*reading;
     builder.build_parallel().run(|| {
         let mut found = Found { mine: Vec::new(), all: &all };
         let mut buffer = vec![0; BUFFER];
-        let (failed, seen) = (&failed, &seen);
+        let (failed, seen, kustomizations) = (&failed, &seen, &kustomizations);
         Box::new(move |entry| {
+            if let Ok(entry) = &entry
+                && patches::may_name_some(entry.file_name())
+            {
+                let folder = entry.path().parent().unwrap_or(folder).to_owned();
+                kustomizations.lock().expect("no panic while held").push(folder);
+            }
             match read_entry(folder, glob, entry, &mut buffer) {
                 Ok(None) => {}
                 Ok(Some(file)) => {
@@ -54,6 +61,7 @@ pub(super) fn walk(reading: &mut Reading<'_>, folder: &Path, glob: Option<&Glob>
     });
     reading.unreadable.extend(failed.into_inner().expect("no panic while held"));
     reading.loaded.extend(all.into_inner().expect("no panic while held"));
+    reading.kustomizations.extend(kustomizations.into_inner().expect("no panic while held"));
     reading.seen += seen.into_inner();
 }
 

@@ -26,7 +26,10 @@ impl Text<'_> {
         let (first, last) = self.lines(span);
         let span = if (first..=last).any(|line| self.is_long(line)) {
             let line_end = self.0.line(first).map_or(span.end, |line| line.end);
-            Span::new(span.start, self.boundary(span.end.min(line_end).min(span.start + MARKED)).max(span.start))
+            Span::new(
+                span.start,
+                self.boundary(span.end.min(line_end).min(span.start + MARKED)).max(span.start),
+            )
         } else {
             span
         };

@@ -118,8 +118,8 @@ impl Diagnostic for Shown<'_> {
         let span = |place: Place| self.source.shown(place.span);
         let main = LabeledSpan::new_primary_with_span(finding.label.clone(), span(finding.place));
         let here = finding.related.iter().filter(|label| label.place.file == finding.place.file);
-        let related = here
-            .map(move |label| LabeledSpan::new_with_span(Some(label.text.clone()), span(label.place)));
+        let related =
+            here.map(move |label| LabeledSpan::new_with_span(Some(label.text.clone()), span(label.place)));
         Some(Box::new(std::iter::once(main).chain(related)))
     }
 

@@ -55,7 +55,8 @@ impl FromStr for Pattern {
     type Err = PatternError;
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
-        if text.trim().is_empty() || text.starts_with('#') {
+        // A slash alone would be every file, but not in a `.gitignore`.
+        if text.trim_matches([' ', '/']).is_empty() || text.starts_with('#') {
             return Err(PatternError::Empty);
         }
         if text.starts_with('!') {
@@ -69,6 +70,8 @@ impl FromStr for Pattern {
             };
             PatternError::Glob { pattern: text.into(), reason }
         };
+        // By itself it takes a bracket that isn't closed for a character.
+        builder.allow_unclosed_class(false);
         builder.add_line(None, text).map_err(|error| wrong(&error))?;
         builder.build().map_err(|error| wrong(&error))?;
         Ok(Self(text.into()))

@@ -61,9 +61,10 @@ pub(super) fn misread(text: &str, document: &Document<'_>) -> Option<Fault> {
             }
             _ => false,
         });
-        if let Some(node) = template {
-            let at = memchr::memmem::find(&text.as_bytes()[node.span.range()], b"{{").unwrap_or_default();
-            return Some(helm(text, node.span.start as usize + at));
+        let quoted = || if charts(text) { quoted_action(document.root()) } else { None };
+        if let Some(span) = template.map(|node| node.span).or_else(quoted) {
+            let at = memchr::memmem::find(&text.as_bytes()[span.range()], b"{{").unwrap_or_default();
+            return Some(helm(text, span.start as usize + at));
         }
     }
     let root = document.root();
@@ -103,6 +104,31 @@ fn is_helm(text: &str) -> bool {
     ];
     let mut actions = text.split("{{").skip(1).map(|action| action.trim_start_matches(['-', ' ', '(']));
     actions.any(|action| WORDS.iter().any(|word| action.starts_with(word)))
+}
+
+/// What only charts have: control words such as `if` stand in other templates, too.
+const CHARTS: [&str; 5] = [".Values", ".Release", ".Chart", ".Capabilities", "include "];
+
+/// Whether a text has an action that only charts have.
+fn charts(text: &str) -> bool {
+    let mut actions = text.split("{{").skip(1).map(|action| action.trim_start_matches(['-', ' ', '(']));
+    actions.any(|action| CHARTS.iter().any(|word| action.starts_with(word)))
+}
+
+/// The first scalar with such an action in it, be it quoted, where a manifest names or numbers something. Annotations, files and what
+/// containers are told may speak of templates.
+fn quoted_action(node: Node<'_>) -> Option<Span> {
+    const TEXTS: [&str; 7] = ["annotations", "data", "stringData", "binaryData", "env", "args", "command"];
+    // What an alias stands for is looked at in its own place, and only there.
+    if node.shared().is_some() {
+        return None;
+    }
+    if let Some(text) = node.as_str() {
+        return charts(text).then(|| node.span());
+    }
+    let entries = node.entries().filter(|entry| !entry.key.as_str().is_some_and(|key| TEXTS.contains(&key)));
+    let mut values = entries.map(|entry| entry.value).chain(node.items().map(|item| item.value));
+    values.find_map(quoted_action)
 }
 
 fn helm(text: &str, at: usize) -> Fault {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::Stream;
 use super::super::limits::Limits;
 use super::super::node::{ScalarStyle, Style};
+use super::super::{Stream, diagnose};
 use super::scan;
 use super::tree::Tree;
 use super::{narrow, span};
@@ -22,6 +22,30 @@ pub(in super::super) fn parse<'t>(text: &'t str, limits: &Limits) -> Option<Stre
     }
     let documents = vec![json.tree.finish(0)?];
     Some(Stream { documents, ..Stream::default() })
+}
+
+/// Reads one JSON object after another, each a document, as `kubectl` does with a text that begins with a brace. Gives up like [`parse`].
+pub(in super::super) fn objects<'t>(text: &'t str, limits: &Limits) -> Option<Stream<'t>> {
+    if !text.trim_start().starts_with('{') || !scan::is_plain(text) {
+        return None;
+    }
+    let mut json = Json { text, bytes: text.as_bytes(), tree: Tree::new(text, limits) };
+    let mut stream = Stream::default();
+    let mut at = json.skip(0);
+    while at < text.len() {
+        json.tree.start(narrow(at));
+        if json.byte(at) != b'{' {
+            return None;
+        }
+        at = json.value(at)?;
+        let document = json.tree.finish(stream.documents.len())?;
+        if diagnose::misread(text, &document).is_some() {
+            return None;
+        }
+        stream.documents.push(document);
+        at = json.skip(at);
+    }
+    Some(stream)
 }
 
 struct Json<'t> {
