@@ -10,8 +10,10 @@ mod render;
 mod serve;
 mod validation;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// An admission webhook for Kubernetes NetworkPolicies.
@@ -53,16 +55,24 @@ pub fn main() -> ExitCode {
         Command::Audit(audit) => Ok(audit.run()),
         Command::Config(config) => config.run(),
         Command::Certs(certs) => certs.run(),
-        Command::Render(render) => Ok(render.run()),
+        Command::Render(render) => render.run(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "netpol-webhook", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            // It panics when it can't write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "netpol-webhook", &mut script);
+            print(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
         }
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Writes to standard output. A macro would panic when that fails.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
 }
 
 /// A DNS name or an IP address, as certificates carry it.

@@ -1,7 +1,8 @@
 //! `netpol-webhook certs`.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use rustls::pki_types::ServerName;
 
 use super::certificate::SecretName;
 use super::connect::Connect;
+use super::print;
 use crate::serving::AUTHORITY_LIFE;
 
 const AUTHORITY_CERTIFICATE: &str = "ca.crt";
@@ -25,7 +27,8 @@ const AUTHORITY_KEY: &str = "ca.key";
 pub(super) enum Certs {
     /// Make an authority and a serving certificate in a directory: ca.crt, ca.key, tls.crt, tls.key.
     ///
-    /// An authority that is there already signs again; only the serving certificate is renewed then.
+    /// An authority that is there already signs again; only the serving certificate is renewed then. One without its key is left
+    /// alone: clients may trust it.
     Generate {
         /// Where to put them.
         #[arg(long, value_name = "DIR")]
@@ -50,7 +53,13 @@ pub(super) struct Show {
     #[arg(long, value_name = "NAMESPACE/NAME")]
     secret: Option<SecretName>,
     /// Say whether the webhook configurations of this name trust what the Secret holds.
-    #[arg(long = "webhook-configuration", value_name = "NAME", value_delimiter = ',', requires = "secret")]
+    #[arg(
+        long = "webhook-configuration",
+        value_name = "NAME",
+        value_delimiter = ',',
+        requires = "secret",
+        conflicts_with = "directory"
+    )]
     configurations: Vec<String>,
     #[command(flatten)]
     connect: Connect,
@@ -68,14 +77,17 @@ impl Show {
                     let client = self.connect.client().await?.context("--secret needs --kubeconfig")?;
                     let SecretName { namespace, name } = &secret;
                     let status = managed::status(&client, namespace, name, &self.configurations).await?;
-                    show_secret(&secret, &status, self.ca_bundle, now)
+                    let mut text = String::new();
+                    let good = show_secret(&secret, &status, self.ca_bundle, now, &mut text);
+                    print(&text)?;
+                    Ok(if good? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
                 })
             }
             (None, Some(directory)) if self.ca_bundle => {
-                println!("{}", BASE64_STANDARD.encode(bundle(&directory)?.to_pem()));
+                print(&format!("{}\n", BASE64_STANDARD.encode(bundle(&directory)?.to_pem())))?;
                 Ok(ExitCode::SUCCESS)
             }
-            (None, Some(directory)) => show(&directory, now).map(|()| ExitCode::SUCCESS),
+            (None, Some(directory)) => print_shown(&directory, now).map(|()| ExitCode::SUCCESS),
             (None, None) => anyhow::bail!("name a directory, or --secret"),
         }
     }
@@ -88,7 +100,7 @@ impl Certs {
             Self::Generate { out, names, days } => {
                 let life = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
                 generate(&out, &names, life, now)?;
-                show(&out, now)?;
+                print_shown(&out, now)?;
             }
             Self::Show(show) => return show.run(now),
         }
@@ -102,6 +114,13 @@ fn generate(out: &Path, names: &[ServerName<'_>], life: Duration, now: SystemTim
     let authority = match fs::read_to_string(&key) {
         Ok(key_pem) => Authority::from_pem(&read(&certificate)?, &key_pem, now)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
+            anyhow::ensure!(
+                !certificate.exists(),
+                "{} is there, and its key {} is not: put the key back, or remove the certificate to have a new authority made, which \
+                 clients then have to be told of",
+                certificate.display(),
+                key.display()
+            );
             let authority = Authority::create("netpol-webhook", Validity::starting(now, AUTHORITY_LIFE))?;
             write(&key, &authority.key_pem(), 0o600)?;
             write(&certificate, &authority.certificate_pem(), 0o644)?;
@@ -114,61 +133,73 @@ fn generate(out: &Path, names: &[ServerName<'_>], life: Duration, now: SystemTim
     write(&out.join(CERTIFICATE_FILE), &leaf.chain_pem(), 0o644)
 }
 
-fn show(directory: &Path, now: SystemTime) -> anyhow::Result<()> {
+/// Prints what could be found out, also when the rest can't be.
+fn print_shown(directory: &Path, now: SystemTime) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let shown = show(directory, now, &mut text);
+    print(&text)?;
+    shown
+}
+
+fn show(directory: &Path, now: SystemTime, text: &mut String) -> anyhow::Result<()> {
     let (_, leaf) = Directory::open(directory, now)?;
-    println!("{CERTIFICATE_FILE}: {}", leaf.names().join(", "));
-    println!("  valid {}, {}", leaf.validity(), left(leaf.validity(), now));
+    writeln!(text, "{CERTIFICATE_FILE}: {}", leaf.names().join(", "))?;
+    writeln!(text, "  valid {}, {}", leaf.validity(), left(leaf.validity(), now))?;
     if !directory.join(AUTHORITY_CERTIFICATE).exists() {
-        println!(
+        writeln!(
+            text,
             "{AUTHORITY_CERTIFICATE}: none; clients must get the authority's certificate from elsewhere"
-        );
+        )?;
         return Ok(());
     }
     let bundle = bundle(directory)?;
     for validity in bundle.validities() {
-        println!("{AUTHORITY_CERTIFICATE}: valid {validity}, {}", left(validity, now));
+        writeln!(text, "{AUTHORITY_CERTIFICATE}: valid {validity}, {}", left(validity, now))?;
     }
     bundle.verify(&leaf, now).context("clients that trust ca.crt will refuse tls.crt")?;
-    println!("clients that trust {AUTHORITY_CERTIFICATE} accept {CERTIFICATE_FILE}");
+    writeln!(text, "clients that trust {AUTHORITY_CERTIFICATE} accept {CERTIFICATE_FILE}")?;
     Ok(())
 }
 
+/// Whether all is well.
 fn show_secret(
     secret: &SecretName,
     status: &Status,
     ca_bundle: bool,
     now: SystemTime,
-) -> anyhow::Result<ExitCode> {
+    text: &mut String,
+) -> anyhow::Result<bool> {
     let rotation = status.rotation.as_ref().with_context(|| format!("there is no Secret {secret}"))?;
     if ca_bundle {
-        println!("{}", BASE64_STANDARD.encode(rotation.bundle().to_pem()));
-        return Ok(ExitCode::SUCCESS);
+        writeln!(text, "{}", BASE64_STANDARD.encode(rotation.bundle().to_pem()))?;
+        return Ok(true);
     }
     let signs = rotation.current().validity();
-    println!("{secret}: signs, valid {signs}, {}", left(signs, now));
-    println!("  the next one comes after {}", Validity::rfc3339(signs.renewal()));
+    writeln!(text, "{secret}: signs, valid {signs}, {}", left(signs, now))?;
+    writeln!(text, "  the next one comes after {}", Validity::rfc3339(signs.renewal()))?;
     if let Some(next) = rotation.next() {
-        println!("{secret}: signs next, valid {}", next.validity());
+        writeln!(text, "{secret}: signs next, valid {}", next.validity())?;
     }
     let (old, until) = rotation.old();
     for validity in old.validities() {
         let until =
             until.map_or("it has settled".to_owned(), |until| format!("after {}", Validity::rfc3339(until)));
-        println!("{secret}: replaced, valid {validity}, trusted until {until}");
+        writeln!(text, "{secret}: replaced, valid {validity}, trusted until {until}")?;
     }
     match rotation.published() {
-        Some(published) => println!("  clients are told since {}", Validity::rfc3339(published)),
-        None => println!("  clients are not told of all of it yet"),
+        Some(published) => writeln!(text, "  clients are told since {}", Validity::rfc3339(published))?,
+        None => writeln!(text, "  clients are not told of all of it yet")?,
     }
     let mut good = true;
     for (configuration, trusts) in &status.configurations {
-        println!(
+        writeln!(
+            text,
             "{configuration} {}",
             if *trusts { "trusts it" } else { "DOES NOT TRUST ALL OF IT, OR MORE" }
-        );
+        )?;
         good &= trusts;
     }
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(good)
 }
 
 fn left(validity: Validity, now: SystemTime) -> String {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Subcommand;
 
+use super::print;
 use crate::config::{self, Config};
 
 #[derive(Debug, Subcommand)]
@@ -25,9 +26,9 @@ impl ConfigCommand {
             Self::Check { file } => {
                 Config::read(&file)
                     .with_context(|| format!("the configuration {} doesn't do", file.display()))?;
-                println!("{} can be used", file.display());
+                print(&format!("{} can be used\n", file.display()))?;
             }
-            Self::Schema => println!("{:#}", config::schema()),
+            Self::Schema => print(&format!("{:#}\n", config::schema()))?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::namespaces::Isolation;
+use super::print;
 use crate::admission;
 
 /// What is said in front of the objects.
@@ -20,8 +21,9 @@ pub(super) struct Render {
 }
 
 impl Render {
-    pub(super) fn run(&self) -> ExitCode {
-        print!("{HEAD}{}", admission::to_yaml(&admission::objects(&self.isolation.for_admission_policies())));
-        ExitCode::SUCCESS
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let objects = admission::objects(&self.isolation.for_admission_policies());
+        print(&format!("{HEAD}{}", admission::to_yaml(&objects)))?;
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -99,3 +99,47 @@ fn generated_files_are_what_they_should_be() {
         String::from_utf8_lossy(&output.stderr).contains("clients that trust ca.crt will refuse tls.crt")
     );
 }
+
+#[test]
+fn an_authority_without_its_key_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    generate(directory.path());
+    let authority = std::fs::read(directory.path().join("ca.crt")).unwrap();
+    std::fs::remove_file(directory.path().join("ca.key")).unwrap();
+    let output = command(&["certs", "generate", "--name", "localhost", "--out"])
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("ca.key is not: put the key back"), "{said}");
+    assert_eq!(std::fs::read(directory.path().join("ca.crt")).unwrap(), authority);
+}
+
+#[test]
+fn output_that_nobody_takes_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    generate(directory.path());
+    let there = directory.path().to_str().unwrap();
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/base/config.yaml");
+    for arguments in [
+        &["certs", "generate", "--name", "localhost", "--out", there][..],
+        &["certs", "show", there],
+        &["certs", "show", "--ca-bundle", there],
+        &["config", "schema"],
+        &["config", "check", config],
+        &["render"],
+        &["completions", "bash"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.starts_with("error: cannot write to standard output"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn options_for_a_secret_are_refused_for_a_directory() {
+    let output = command(&["certs", "show", "somewhere", "--webhook-configuration", "x"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
