@@ -552,3 +552,16 @@ spec:
     let new: Vec<_> = after.iter().filter(|code| !before.contains(code)).collect();
     assert!(new.is_empty(), "{before:?} {after:?}");
 }
+
+#[test]
+fn wrong_values_say_which_are_right() {
+    for (arguments, words) in [
+        (&["--severity", "NP101=fatal"][..], "`fatal` is no severity: use error, warning or info"),
+        (&["--wide-port-range", "abc"], "a number of ports from 1 to 65535"),
+        (&["--stdin-filename", "x.yaml", "."], "add `-` to the paths"),
+    ] {
+        let run = run(&std::env::temp_dir(), &[&["check", "--isolated"], arguments].concat(), "");
+        assert_eq!(run.status, 2, "{arguments:?}: {}", run.err);
+        assert!(run.err.contains(words), "{arguments:?}: {}", run.err);
+    }
+}

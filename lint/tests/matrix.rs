@@ -125,7 +125,9 @@ fn wide_tables_become_lists() {
 
 #[test]
 fn nothing_to_show() {
-    assert!(stdout(matrix(&[], &[])).contains("no workloads given"));
+    let none = matrix(&[], &[]);
+    assert!(String::from_utf8_lossy(&none.stderr).contains("no workloads given"), "{none:?}");
+    assert_eq!(stdout(none), "");
     assert_eq!(stdout(matrix(&["--output-format", "json"], &[])), "[]\n");
     assert!(stdout(matrix(&["--output-format", "html"], &[])).contains("0 workloads, 0 policies"));
 }

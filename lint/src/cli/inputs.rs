@@ -54,6 +54,9 @@ impl Inputs {
     /// The configuration with the options of the command, whose own keys are in `flags`. Without a result it has been
     /// shown.
     pub(super) fn config(&self, flags: Options) -> anyhow::Result<Result<Config, Outcome>> {
+        if self.stdin_filename.is_some() && self.stdin().is_none() {
+            anyhow::bail!("--stdin-filename names standard input, which is not read: add `-` to the paths");
+        }
         let config = self.resolve(flags)?;
         if self.show_config {
             let mut out = io::stdout().lock();

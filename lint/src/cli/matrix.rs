@@ -42,6 +42,12 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     };
     let evaluator = Evaluator::new(&cluster);
     let matrix = Matrix::new(&evaluator)?;
+    if matrix.ends().iter().all(|end| end.namespace().is_none()) {
+        writeln!(
+            io::stderr(),
+            "netpol-lint: no workloads given: a matrix needs Pods or workloads such as Deployments"
+        )?;
+    }
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match args.output_format {
         Format::Text => {

@@ -14,7 +14,7 @@ const CELL: usize = 9;
 /// Writes a table, sources in rows; where that is wider than the terminal, a list by source.
 pub fn write(matrix: &Matrix<'_, '_>, look: Look, out: &mut dyn Write) -> io::Result<()> {
     if matrix.ends().iter().all(|end| end.namespace().is_none()) {
-        return writeln!(out, "no workloads given: a matrix needs Pods or workloads such as Deployments");
+        return Ok(());
     }
     // Not even empty cells would fit: a table of many ends isn't made in vain.
     let table = (matrix.ends().len() * NARROWEST <= look.width).then(|| Table::new(matrix));

@@ -35,7 +35,7 @@ pub(super) struct Isolation {
     #[arg(long, value_name = "SELECTOR", value_parser = namespace::parse_selector)]
     default_deny_selector: Option<Selector>,
     /// Never label this Namespace. Exempt anyway: `kube-*`, the webhook's own, and those that the API server calls into.
-    #[arg(long = "exempt-namespace", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long = "exempt-namespace", value_name = "NAME", value_delimiter = ',', value_parser = namespace_name)]
     exempt_namespaces: Vec<String>,
     /// Who may change the label so that it isolates less: who has the right to, or everybody.
     #[arg(long, value_enum, default_value_t = Removal::Right)]
@@ -188,4 +188,8 @@ impl Background {
             None => Ok(()),
         }
     }
+}
+
+fn namespace_name(text: &str) -> Result<String, netpol_lint::config::NamespaceError> {
+    text.parse::<netpol_lint::config::NamespaceName>().map(|_| text.to_owned())
 }

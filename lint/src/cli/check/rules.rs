@@ -46,7 +46,7 @@ pub(super) struct Rules {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dual_stack: Option<bool>,
     /// A range of more ports than this is wide [default: 1000]
-    #[arg(long, value_name = "PORTS")]
+    #[arg(long, value_name = "PORTS", value_parser = ports)]
     wide_port_range: Option<NonZeroU16>,
 }
 
@@ -98,12 +98,18 @@ impl FromStr for InFiles {
     }
 }
 
+fn ports(text: &str) -> Result<NonZeroU16, String> {
+    text.parse().map_err(|_| "use a number of ports from 1 to 65535".to_owned())
+}
+
 impl FromStr for AsSeverity {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (rules, severity) = text.split_once('=').ok_or("write `RULE=SEVERITY`, such as `NP106=info`")?;
         let rules = rules.parse().map_err(|error: crate::select::UnknownSelector| error.to_string())?;
-        Ok(Self(rules, clap::ValueEnum::from_str(severity, false)?))
+        let severity = clap::ValueEnum::from_str(severity, false)
+            .map_err(|_| format!("`{severity}` is no severity: use error, warning or info"))?;
+        Ok(Self(rules, severity))
     }
 }
