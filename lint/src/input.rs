@@ -150,12 +150,14 @@ pub fn read(sources: &Sources) -> Input {
     let before = asked(&loaded);
     identity::once(&mut loaded);
     unreadable.sort_by(|a, b| a.path.cmp(&b.path));
-    Input {
+    let mut input = Input {
         seen: seen - (before - asked(&loaded)),
         unreadable,
         excluded,
         ..assemble(loaded, Patches::of(&kustomizations), sources.every_object)
-    }
+    };
+    source::distinguish(input.files.iter_mut().map(|file| &mut file.manifest));
+    input
 }
 
 /// The files of a folder and of those that its configuration includes, by their absolute paths; what can't be read is

@@ -108,6 +108,36 @@ fn table() {
     ");
 }
 
+/// The API server makes a name of its own of each `generateName`: none of these takes the place of another.
+#[test]
+fn names_that_are_yet_to_be_made() {
+    let one = "
+{apiVersion: batch/v1, kind: Job, metadata: {generateName: run-}, spec: {template: {metadata: {labels: {app: a}}, spec: {}}}}
+---
+{apiVersion: batch/v1, kind: Job, metadata: {generateName: run-}, spec: {template: {metadata: {labels: {app: b}}, spec: {}}}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {generateName: deny-}, spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Ingress]}}
+";
+    let two = "
+{apiVersion: batch/v1, kind: Job, metadata: {generateName: run-}, spec: {template: {metadata: {labels: {app: c}}, spec: {}}}}
+---
+{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {generateName: deny-}, spec: {podSelector: {matchLabels: {app: b}}, policyTypes: [Ingress]}}
+";
+    insta::assert_snapshot!(stdout(matrix(&[], &[("one.yaml", one), ("two.yaml", two)])), @r"
+       from \ to             1  2    3    4
+    1  default/Job/run-… *   -  -  all  all
+    2  default/Job/run-…2 *  -  -  all  all
+    3  default/Job/run-…3    -  -  all  all
+    4  0.0.0.0/0             -  -  all
+
+    all: everything passes; -: nothing; ports without a protocol: TCP; *: isolated for ingress; ^: for egress
+    ");
+    let page = stdout(matrix(&["--output-format", "html"], &[("one.yaml", one), ("two.yaml", two)]));
+    for name in ["default/deny-…<", "default/deny-…2<"] {
+        assert!(page.contains(&format!("Ingress isolated by</dt><dd>policy {name}")), "{name}: {page}");
+    }
+}
+
 #[test]
 fn wide_tables_become_lists() {
     let mut text = String::new();

@@ -6,12 +6,14 @@
 //! Rules of the linter that ask *what did the author write* read this; rules that ask *what does it mean* read
 //! [`crate::model`]. The two agree on indexes: rule 2, peer 1 is the same item in both.
 
+mod generated;
 mod load;
 mod lower;
 mod manifest;
 mod policy;
 mod problem;
 
+pub use generated::distinguish;
 pub use load::{Loaded, cluster, load};
 pub use lower::{nearest, parse_cidr};
 pub use manifest::{Content, EntryPointSource, Manifest, Object, StoredPolicy, WorkloadSource};

@@ -41,6 +41,48 @@ fn a_pod() {
     );
 }
 
+/// The API server makes a name of its own for each object with `generateName`, whatever file it is in.
+#[test]
+fn names_that_are_yet_to_be_made() {
+    let policy = |labels: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{generateName: deny-}}\nspec: {{podSelector: {{matchLabels: {{app: {labels}}}}}}}\n"
+        )
+    };
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {generateName: p-}\nspec: {}\n";
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: p-}\nspec: {template: {spec: {}}}\n";
+    let named = "apiVersion: v1\nkind: Pod\nmetadata: {generateName: p-, name: p-x}\nspec: {}\n";
+    let texts = [
+        ["---\n", &policy("a"), "---\n", pod, "---\n", job, "---\n", &policy("b")].concat(),
+        ["---\n", &policy("c"), "---\n", pod, "---\n", pod, "---\n", job, "---\n", named, "---\n", named]
+            .concat(),
+        format!("apiVersion: v1\nkind: List\nitems:\n- {}", job.trim_end().replace('\n', "\n  ")),
+    ];
+    let loaded = load(texts.map(|text| ("text", text)), "default");
+    let shown: Vec<_> = loaded
+        .cluster
+        .policies
+        .iter()
+        .map(|policy| format!("{} {}", policy.name, policy.pod_selector))
+        .collect();
+    assert_eq!(shown, ["default/deny-… app=a", "default/deny-…2 app=b", "default/deny-…3 app=c"]);
+    assert_eq!(
+        pods(&loaded.cluster),
+        [
+            "default/Job/p-…",
+            "default/Job/p-…2",
+            "default/Job/p-…3",
+            "default/Pod/p-x",
+            "default/Pod/p-…",
+            "default/Pod/p-…2",
+            "default/Pod/p-…3"
+        ]
+    );
+    // The manifests say the same names.
+    let last = loaded.manifests[1].1.policies().next().unwrap();
+    assert_eq!(last.model.as_ref().unwrap().name.to_string(), "default/deny-…3");
+}
+
 #[test]
 fn workloads_by_their_templates() {
     let template =
@@ -134,7 +176,18 @@ fn pods_and_the_workloads_that_own_them() {
     let job = workload("Job", "tick-1", &owner("CronJob", "tick"));
     let cron = workload("CronJob", "tick", "");
     let of_job = |phase| pod("tick-1-x", &owner("Job", "tick-1"), phase);
-    let cases: [(String, &[&str]); 8] = [
+    // Names as their controllers make them (`rand.SafeEncodeString`, `getJobName`) lead past an owner that isn't given.
+    let canary =
+        |set: &str| workload("Deployment", "web", "") + &pod("x", &owner("ReplicaSet", set), "Running");
+    let tick = |job: &str| workload("CronJob", "tick", "") + &pod("x", &owner("Job", job), "Running");
+    let cases: [(String, &[&str]); 15] = [
+        (canary("web-6b7f8c9d4f"), &["Pod/x"]),
+        (canary("web-canary"), &["Deployment/web", "Pod/x"]),
+        (canary("web-6b7f8c9d4f5"), &["Deployment/web", "Pod/x"]),
+        (canary("web-"), &["Deployment/web", "Pod/x"]),
+        (canary("api-6b7f8c9d4f"), &["Deployment/web", "Pod/x"]),
+        (tick("tick-29384756"), &["Pod/x"]),
+        (tick("tick-manual-bcd"), &["CronJob/tick", "Pod/x"]),
         (deployment.clone() + &set, &["Deployment/web"]),
         (deployment.clone() + &set + &of_set, &["Pod/web-5d-x"]),
         (of_set.clone() + &deployment, &["Pod/web-5d-x"]),

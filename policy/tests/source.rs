@@ -283,6 +283,59 @@ fn objects() {
             &[],
             true,
         ),
+        // `ValidateObjectMetaAccessor`: an empty name is none; what begins a name is checked beside one too, with a dash at
+        // its end and what is before that as one letter. What comes of it must be a name.
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: '', generateName: p-}\n",
+            &[],
+            true,
+        ),
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: '', generateName: ''}\n",
+            &[r#"InvalidName metadata.name "metadata""#],
+            false,
+        ),
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {generateName: P_}\n",
+            &[r#"InvalidName metadata.generateName "P_""#],
+            false,
+        ),
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, generateName: P_}\n",
+            &[r#"InvalidName metadata.generateName "P_""#],
+            false,
+        ),
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, generateName: p_-}\n",
+            &[],
+            true,
+        ),
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {generateName: p_-}\n",
+            &[r#"InvalidName metadata.generateName "p_-""#],
+            false,
+        ),
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, generateName: '-'}\n",
+            &[r#"InvalidName metadata.generateName "'-'""#],
+            false,
+        ),
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, generateName: 5}\n",
+            &[r#"WrongType metadata.generateName "5""#],
+            false,
+        ),
+        // `ValidateAnnotations`: keys are those of labels, in upper or lower case.
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, annotations: {a b: x, Example.COM/Key: x, a/b/c: x, '': x, -a: x}}\n",
+            &[
+                r#"InvalidName metadata.annotations["a b"] "a b""#,
+                r#"InvalidName metadata.annotations["a/b/c"] "a/b/c""#,
+                r#"InvalidName metadata.annotations[""] "''""#,
+                r#"InvalidName metadata.annotations["-a"] "-a""#,
+            ],
+            false,
+        ),
         (
             "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, nmespace: x}\npodSelector: {}\n",
             &[r#"UnknownField metadata.nmespace "nmespace""#, r#"UnknownField podSelector "podSelector""#],
@@ -298,6 +351,22 @@ fn objects() {
         assert_eq!(found, expected, "{text}");
         assert_eq!(policy.model.is_some(), *accepted, "{text}");
     }
+}
+
+/// `ValidateAnnotationsSize`: all keys and values together.
+#[test]
+fn annotations_have_a_size() {
+    let text = |length: usize| {
+        let value = "x".repeat(length);
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: p\n  annotations:\n    a: {value}\n    b: {value}\n"
+        )
+    };
+    assert!(read(&text((128 << 10) - 1)).model.is_some());
+    let policy = read(&text(128 << 10));
+    assert!(policy.model.is_none());
+    let [problem] = &policy.problems[..] else { panic!("{:?}", policy.problems) };
+    assert_eq!((problem.kind, &*problem.path), (ProblemKind::InvalidName, "metadata.annotations"));
 }
 
 #[test]

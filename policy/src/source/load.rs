@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Cluster, WorkloadKind, WorkloadName};
 
+use super::generated::distinguish;
 use super::manifest::{Content, Manifest, WorkloadSource};
 
 /// Some texts and the cluster that they describe together.
@@ -17,17 +18,19 @@ pub struct Loaded<N> {
 
 /// Reads texts and puts their objects together.
 pub fn load<N, T: AsRef<str>>(texts: impl IntoIterator<Item = (N, T)>, default_namespace: &str) -> Loaded<N> {
-    let manifests: Vec<_> = texts
+    let mut manifests: Vec<_> = texts
         .into_iter()
         .map(|(name, text)| (name, Manifest::read(text.as_ref(), default_namespace)))
         .collect();
+    distinguish(manifests.iter_mut().map(|(_, manifest)| manifest));
     let cluster = cluster(manifests.iter().map(|(_, manifest)| manifest));
     Loaded { manifests, cluster }
 }
 
 /// Puts the objects of several texts together, sorted by name.
 ///
-/// Of two objects of one kind and name the last counts, as if applied in order. A workload whose pods are given too
+/// Of two objects of one kind and name the last counts, as if applied in order; [`distinguish`] tells apart those whose
+/// names are yet to be made. A workload whose pods are given too
 /// is only there as those pods; one that another given workload controls is only there as that one.
 pub fn cluster<'m>(manifests: impl IntoIterator<Item = &'m Manifest>) -> Cluster {
     let mut cluster = Cluster::default();
@@ -86,7 +89,7 @@ fn covered(workloads: &BTreeMap<WorkloadName, &WorkloadSource>) -> BTreeSet<Work
 }
 
 /// The workload among the given that controls one: by its reference, or past a ReplicaSet or a Job that isn't
-/// given, whose name is the owner's and a suffix.
+/// given, whose name is the owner's and a suffix as their controllers make it.
 fn owner(
     workloads: &BTreeMap<WorkloadName, &WorkloadSource>,
     workload: &WorkloadSource,
@@ -98,12 +101,23 @@ fn owner(
     if workloads.contains_key(&direct) {
         return Some(direct);
     }
-    let above = match kind {
-        WorkloadKind::ReplicaSet => WorkloadKind::Deployment,
-        WorkloadKind::Job => WorkloadKind::CronJob,
+    let (above, is_suffix): (_, fn(&str) -> bool) = match kind {
+        WorkloadKind::ReplicaSet => (WorkloadKind::Deployment, is_template_hash),
+        WorkloadKind::Job => (WorkloadKind::CronJob, is_time),
         _ => return None,
     };
-    let (stem, _) = name.rsplit_once('-')?;
+    let (stem, _) = name.rsplit_once('-').filter(|(_, suffix)| is_suffix(suffix))?;
     let above = WorkloadName::new(namespace.clone(), above, stem);
     workloads.contains_key(&above).then_some(above)
+}
+
+/// The hash of a Deployment's template: a number of 32 bits, written in the characters of `rand.SafeEncodeString`.
+fn is_template_hash(suffix: &str) -> bool {
+    const CHARACTERS: &str = "bcdfghjklmnpqrstvwxz2456789";
+    (1..=10).contains(&suffix.len()) && suffix.chars().all(|c| CHARACTERS.contains(c))
+}
+
+/// When a CronJob started a Job: the minutes since 1970, or seconds in old versions.
+fn is_time(suffix: &str) -> bool {
+    (8..=10).contains(&suffix.len()) && suffix.bytes().all(|c| c.is_ascii_digit())
 }

@@ -6,6 +6,7 @@ use crate::model::{
 use crate::span::{Span, Spanned};
 use crate::syntax::{self, Kind, Node, Stream, SyntaxError};
 
+use super::generated;
 use super::lower::{self, Context, Metadata, Path};
 use super::policy::PolicySource;
 use super::problem::{Problem, ProblemKind};
@@ -20,6 +21,8 @@ pub struct Manifest {
     pub errors: Vec<SyntaxError>,
     /// Every comment, sorted.
     pub comments: Vec<Span>,
+    /// How many objects have a name that the API server has yet to make.
+    pub generated_names: usize,
 }
 
 /// An object with its place.
@@ -101,11 +104,19 @@ impl Manifest {
     pub fn lower(stream: Stream<'_>, default_namespace: &str) -> Self {
         // Most documents are one object.
         let mut objects = Vec::with_capacity(stream.documents.len());
+        let mut generated_names = 0;
         for document in &stream.documents {
-            let mut walk = Walk { default_namespace, document: document.index, objects: &mut objects };
+            let mut walk = Walk {
+                default_namespace,
+                document: document.index,
+                objects: &mut objects,
+                generated_names: &mut generated_names,
+            };
             walk.object(document.root(), None);
         }
-        Self { objects, errors: stream.errors, comments: stream.comments }
+        let mut all = Self { objects, errors: stream.errors, comments: stream.comments, generated_names };
+        generated::distinguish_within(&mut all);
+        all
     }
 
     /// Takes the one NetworkPolicy that a node is, whatever it says of itself.
@@ -124,7 +135,7 @@ impl Manifest {
             let (span, content) = (policy.span, Content::Policy(Box::new(policy)));
             Object { document: 0, span, name, content, problems: Vec::new() }
         });
-        Self { objects: objects.into_iter().collect(), errors: Vec::new(), comments: Vec::new() }
+        Self { objects: objects.into_iter().collect(), ..Self::default() }
     }
 
     /// Its policies.
@@ -140,6 +151,7 @@ struct Walk<'w> {
     default_namespace: &'w str,
     document: usize,
     objects: &'w mut Vec<Object>,
+    generated_names: &'w mut usize,
 }
 
 /// `apiVersion` and `kind` of an item of a typed list, which may leave them to the list.
@@ -163,6 +175,7 @@ impl Walk<'_> {
         }
         let mut context = Context::default();
         let Some(content) = self.content(&mut context, node, &header) else { return };
+        *self.generated_names += usize::from(generated::has_generated_name(&content));
         let (document, span) = (self.document, node.span());
         let name = node.get("metadata").and_then(|metadata| metadata.get("name")).map(Node::span);
         let name = name.unwrap_or(Span::new(span.start, span.start));

@@ -1,8 +1,8 @@
 //! `metadata`.
 
 use crate::model::{LabelKey, LabelValue, Labels};
-use crate::source::ObjectMeta;
 use crate::source::problem::ProblemKind;
+use crate::source::{ObjectMeta, TextPair, generated};
 use crate::span::{Span, Spanned};
 use crate::syntax::{Entry, Node};
 
@@ -12,7 +12,9 @@ use super::path::Path;
 /// `metadata`, checked.
 pub(in crate::source) struct Metadata {
     pub(in crate::source) source: ObjectMeta,
-    /// `name`, or what `generateName` begins it with; empty when a problem says so.
+    /// `generateName`.
+    pub(super) generate_name: Option<Spanned<Box<str>>>,
+    /// `name`, or [what stands for one](generated::name) that `generateName` begins; empty when a problem says so.
     pub(in crate::source) name: Box<str>,
     /// `namespace`, or the one where an object without goes.
     pub(in crate::source) namespace: Box<str>,
@@ -62,6 +64,7 @@ pub(in crate::source) fn metadata_in(
     let fields = node.and_then(|node| context.fields(node, &path, FIELDS));
     let mut metadata = Metadata {
         source: ObjectMeta::default(),
+        generate_name: None,
         name: Box::default(),
         namespace: default_namespace.into(),
         labels: Labels::new(),
@@ -80,13 +83,18 @@ pub(in crate::source) fn metadata_in(
         fields.stray.into_iter().filter(|entry| !OTHERS.contains(&entry.key.key_text().as_ref())).collect();
     context.stray(&stray, &path, "metadata", &FIELDS);
 
-    let written = present(name).or(present(generate)).is_some();
+    let is_text = |entry| present(entry).is_none_or(|node| node.as_str().is_some());
+    let written_otherwise = !is_text(name) || !is_text(generate);
     let name = context.text_field(name, &path.field("name"));
     let generate = context.text_field(generate, &path.field("generateName"));
-    metadata.name = match name.as_ref().or(generate.as_ref()) {
-        Some(name) if !name.value.is_empty() => name.value.clone(),
+    let generate = generate.filter(|generate| !generate.value.is_empty());
+    // An empty name is none.
+    let name = name.filter(|name| !name.value.is_empty() || generate.is_none());
+    metadata.name = match (&name, &generate) {
+        (Some(name), _) if !name.value.is_empty() => name.value.clone(),
+        (None, Some(generate)) => generated::name(&generate.value),
         // That it is no text was told.
-        None if written => Box::default(),
+        (None, _) if written_otherwise => Box::default(),
         _ => {
             missing_name(context, entry.map_or(object, |entry| entry.key.span()), &path);
             Box::default()
@@ -111,10 +119,39 @@ pub(in crate::source) fn metadata_in(
     let annotations = present(annotations)
         .and_then(|node| context.pairs(node, &path.field("annotations"), "annotation"))
         .unwrap_or_default();
+    check_annotations(context, &annotations, &path.field("annotations"));
     metadata.created = present(created).and_then(Node::as_str).map(Into::into);
     metadata.owner = present(owners).and_then(controller);
+    metadata.generate_name = generate;
     metadata.source = ObjectMeta { span, name, namespace, annotations };
     metadata
+}
+
+/// Keys and the size of annotations, as `validation.ValidateAnnotations` checks them.
+fn check_annotations(context: &mut Context, annotations: &[TextPair], path: &Path<'_>) {
+    let mut size = 0;
+    for (key, value) in annotations {
+        size += key.value.len() + value.value.len();
+        // They are keys of labels, but upper case is as good as lower case.
+        let checked = LabelKey::new(&key.value).or_else(|_| LabelKey::new(&lower_case(&key.value)));
+        if let Err(error) = checked {
+            let message = error.to_string().replace("a label key", "the key of an annotation");
+            context.problem(ProblemKind::InvalidName, key.span, &path.field(&key.value), message);
+        }
+        if size > ANNOTATIONS {
+            let message = format!("the annotations have more than {} KiB", ANNOTATIONS >> 10);
+            context.problem(ProblemKind::InvalidName, key.span, path, message);
+            break;
+        }
+    }
+}
+
+/// The most bytes of all keys and values of annotations.
+const ANNOTATIONS: usize = 256 << 10;
+
+/// Letter by letter.
+fn lower_case(text: &str) -> String {
+    text.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
 }
 
 /// Labels; invalid ones are reported and left out.

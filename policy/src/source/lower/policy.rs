@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::model::{Direction, LabelSelector, NetworkPolicy, ObjectName, Peers, Ports, Rule};
+use crate::model::{
+    Direction, LabelSelector, NetworkPolicy, ObjectName, Peers, Ports, Rule, is_dns_subdomain,
+};
 use crate::source::problem::ProblemKind;
 use crate::source::{Field, List, PolicySource, PortSource, RuleSource, Slot, SpecSource};
 use crate::span::{Span, Spanned};
 use crate::syntax::Node;
 
 use super::context::{Context, NullItems, stray_field};
-use super::metadata::metadata_in;
+use super::metadata::{Metadata, metadata_in};
 use super::path::Path;
 use super::peer::{peer, peer_model};
 use super::port::{port, port_model};
@@ -36,17 +38,7 @@ pub(in crate::source) fn policy(
     context.stray(&fields.stray, &path, "a NetworkPolicy", &FIELDS);
 
     let metadata = metadata_in(&mut context, meta, kind, default_namespace, known_namespace);
-    if let Some(name) = &metadata.source.name
-        && !name.value.is_empty()
-        && !crate::model::is_dns_subdomain(&name.value)
-    {
-        let message = format!(
-            "`{}` is no name: at most 253 lower case letters, digits, `-` and `.`, with a letter or digit at the ends",
-            name.value
-        );
-        let path = path.field("metadata");
-        context.problem(ProblemKind::InvalidName, name.span, &path.field("name"), message);
-    }
+    check_names(&mut context, &metadata, &path.field("metadata"));
     let spec = context.slot(spec, |context, node| spec_source(context, node, &path.field("spec")));
     let model = if context.rejected {
         None
@@ -64,6 +56,38 @@ pub(in crate::source) fn policy(
         problems,
         model: model.map(Arc::new),
     })
+}
+
+/// `name` and `generateName`, as `validation.ValidateObjectMeta` checks them.
+fn check_names(context: &mut Context, metadata: &Metadata, path: &Path<'_>) {
+    const FORM: &str =
+        "at most 253 lower case letters, digits, `-` and `.`, with a letter or digit at the ends";
+    let name = metadata.source.name.as_ref().filter(|name| !name.value.is_empty());
+    if let Some(name) = name.filter(|name| !is_dns_subdomain(&name.value)) {
+        let message = format!("`{}` is no name: {FORM}", name.value);
+        context.problem(ProblemKind::InvalidName, name.span, &path.field("name"), message);
+    }
+    let Some(beginning) = &metadata.generate_name else { return };
+    if !begins_names(&beginning.value, name.is_some()) {
+        let message = format!("no name can begin with `{}`: names are {FORM}", beginning.value);
+        context.problem(ProblemKind::InvalidName, beginning.span, &path.field("generateName"), message);
+    }
+}
+
+/// Whether the API server takes this as `generateName`. It is checked whether or not it is used for a name.
+fn begins_names(beginning: &str, is_named: bool) -> bool {
+    // A dash at the end and what is before it count as one letter.
+    let masked = match beginning.strip_suffix('-') {
+        Some(rest) if !rest.is_empty() => {
+            let mut rest = rest.chars();
+            rest.next_back();
+            format!("{}a", rest.as_str())
+        }
+        _ => beginning.to_owned(),
+    };
+    // So of these two neither follows from the other. A name has five more characters, and 63 at most.
+    let made = || format!("{}xxxxx", beginning.get(..58).unwrap_or(beginning));
+    is_dns_subdomain(&masked) && (is_named || is_dns_subdomain(&made()))
 }
 
 fn check_api_version(context: &mut Context, version: &Spanned<Box<str>>, kind: Span) {
