@@ -1,7 +1,8 @@
 //! Whether somebody reaches somebody, and why.
 //!
 //! [`ask`] answers a [`Question`] about a cluster. A Service is decided after translation: for each of its endpoints
-//! and at the port of the endpoint. A pod with several addresses is asked about at each pair of addresses of one family.
+//! and at the port of the endpoint, by the source that arrives there. A pod with several addresses is asked about at each
+//! pair of addresses of one family.
 
 mod answer;
 pub mod connections;
@@ -10,16 +11,19 @@ mod name;
 mod place;
 mod port;
 mod route;
+mod seen;
+mod service;
 mod text;
 
 use netpol_policy::evaluate::Evaluator;
 
-pub use answer::{Answer, Finding, Route};
+pub use answer::{Answer, Finding, Passes, Route};
 pub use json::write as write_json;
 pub use name::NameError;
 pub(crate) use place::Places;
 pub use port::{Ask, PortError};
 pub use route::RouteError;
+pub use seen::Seen;
 pub use text::write as write_text;
 
 use thiserror::Error;
@@ -52,7 +56,7 @@ pub enum ReachError {
 pub fn ask<'c>(evaluator: &Evaluator<'c>, question: &Question) -> Result<Answer<'c>, ReachError> {
     let cluster = evaluator.cluster();
     let from = name::source(cluster, &question.from, &question.namespace)?;
-    let to = name::target(cluster, &question.to, &question.namespace)?;
+    let to = name::target(cluster, &question.to, &question.namespace, question.port.as_ref())?;
     let ways = route::ways(cluster, &from, &to, question.port.as_ref())?;
     Ok(answer::answer(evaluator, from, to, question.port.clone(), ways))
 }

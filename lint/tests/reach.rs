@@ -38,7 +38,7 @@ status: {phase: Succeeded}
 apiVersion: v1
 kind: Service
 metadata: {name: mysql, namespace: prod}
-spec: {clusterIP: 10.96.0.10, selector: {app: db}, ports: [{port: 13306, targetPort: mysql}]}
+spec: {clusterIPs: [10.96.0.10, 'fd96::10'], clusterIP: 10.96.0.10, selector: {app: db}, ports: [{port: 13306, targetPort: mysql}]}
 ---
 apiVersion: v1
 kind: Service
@@ -321,4 +321,301 @@ fn plain_text_in_pipes() {
         .output()
         .unwrap();
     assert!(text(&forced.stdout).contains('\x1b'));
+}
+
+/// What a cluster says to one question, with its exit status.
+#[track_caller]
+fn ask(manifests: &[&str], from: &str, to: &str, port: &str) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.yaml"), manifests.join("\n---\n")).unwrap();
+    let output = reach_in(folder.path(), &["--from", from, "--to", to, "--port", port]);
+    (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[track_caller]
+fn says(manifests: &[&str], [from, to, port]: [&str; 3], expected: i32, parts: &[&str]) {
+    let (status, shown) = ask(manifests, from, to, port);
+    assert_eq!(status, expected, "{from} {to} {port}\n{shown}");
+    for part in parts {
+        assert!(shown.contains(part), "{from} {to} {port}: no `{part}` in\n{shown}");
+    }
+}
+
+const WEB: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: a, labels: {app: web}}
+spec: {nodeName: n1, containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}
+status: {podIP: 10.1.0.1}";
+const CLIENT: &str = "{apiVersion: v1, kind: Pod, metadata: {name: cli, namespace: b}, spec: {nodeName: n2}, status: {podIP: 10.1.0.2}}";
+const NODES: &str = "apiVersion: v1
+kind: Node
+metadata: {name: n1}
+status: {addresses: [{type: InternalIP, address: 192.168.0.1}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n2}
+status: {addresses: [{type: InternalIP, address: 192.168.0.2}]}";
+
+fn balancer(spec: &str, ingress: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: s, namespace: a}}\n\
+         spec: {{type: LoadBalancer, {spec} selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080, nodePort: 30080}}]}}\n\
+         status: {{loadBalancer: {{ingress: [{{ip: 203.0.113.10{ingress}}}]}}}}"
+    )
+}
+
+fn policy(namespace: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: {namespace}}}\nspec: {spec}"
+    )
+}
+
+fn from_block(cidr: &str) -> String {
+    policy(
+        "a",
+        &format!(
+            "{{podSelector: {{}}, ingress: [{{from: [{{ipBlock: {{cidr: {cidr}}}}}], ports: [{{port: 8080}}]}}]}}"
+        ),
+    )
+}
+
+/// semantics.md: the source is what arrives; an `ipBlock` of the real client can't match then.
+#[test]
+fn a_load_balancer_that_rewrites_the_source_is_judged_by_what_arrives() {
+    let question = ["198.51.100.7", "203.0.113.10", "80/TCP"];
+    let client = from_block("198.51.100.0/24");
+    let (cluster, local) = (balancer("", ""), balancer("externalTrafficPolicy: Local,", ""));
+    says(
+        &[WEB, NODES, &cluster, &client],
+        question,
+        1,
+        &["arrives from 192.168.0.1, the address of the node", "would need an address in 198.51.100.0/24"],
+    );
+    says(&[WEB, NODES, &local, &client], question, 0, &["from[0]"]);
+    // An external IP of a Service of any type is treated alike.
+    let external = cluster.replace("type: LoadBalancer, ", "externalIPs: [203.0.113.11], ");
+    says(&[WEB, NODES, &external, &client], ["198.51.100.7", "203.0.113.11", "80"], 1, &["192.168.0.1"]);
+    // The nodes may; it is not their own pods that they ask for, though.
+    says(&[WEB, NODES, &cluster, &from_block("192.168.0.0/24")], question, 0, &["allowed"]);
+    says(
+        &[WEB, NODES, &cluster, &from_block("192.168.0.2/32")],
+        question,
+        1,
+        &["partly denied", "1 of 2 ways open"],
+    );
+    says(
+        &[WEB, NODES, &cluster, &policy("a", "{podSelector: {}}")],
+        question,
+        1,
+        &["nothing that isolates it has a rule"],
+    );
+    // By the cluster IP and the name nothing is rewritten.
+    let named = ["198.51.100.7", "a/s", "80/TCP"];
+    says(&[WEB, NODES, &cluster, &client], named, 0, &["allowed"]);
+}
+
+/// Nobody knows from which address it arrives: then blocks decide, and all else doesn't depend on it.
+#[test]
+fn an_unknown_source_is_told() {
+    let question = ["198.51.100.7", "203.0.113.10", "80/TCP"];
+    let cluster = balancer("", "");
+    let shown = ask(&[WEB, &cluster, &from_block("198.51.100.0/24")], question[0], question[1], question[2]);
+    assert_eq!(shown.0, 2);
+    insta::assert_snapshot!(shown.1, @r"
+    it depends: 198.51.100.7 -> a/Service/s, 80/TCP
+      Service a/s is decided after translation: 0 of 1 way open
+
+    it depends: 198.51.100.7 -> a/Pod/web, 8080/TCP (80/TCP to 8080)
+      egress of 198.51.100.7: open, not a pod, so no NetworkPolicy isolates it
+      it arrives from the address of the node that passes it on, not from 198.51.100.7
+      ! ingress of a/Pod/web: depends on the address of that node, and no Node with one is given;
+      | policy a/p, spec.ingress[0].from[0] lets a block of addresses in
+        ,-[a.yaml:16:43]
+     14 | kind: NetworkPolicy
+     15 | metadata: {name: p, namespace: a}
+        :                  |
+        :                  `-- isolates it
+     16 | spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 198.51.100.0/24}}], ports: [{port: 8080}]}]}
+        :                                           ^^^^^^^^^^^^^^^^^|^^^^^^^^^^^^^^^^
+        :                                                            `-- it must be in this block
+        `----
+    ");
+    let anyone = policy("a", "{podSelector: {}, ingress: [{ports: [{port: 8080}]}]}");
+    let pods = policy("a", "{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}");
+    let other_port = from_block("0.0.0.0/0").replace("8080", "8081");
+    for (policy, expected) in [
+        (String::new(), 0),
+        (anyone, 0),
+        (from_block("0.0.0.0/0"), 0),
+        (pods, 1),
+        (other_port, 1),
+        (policy("a", "{podSelector: {}}"), 1),
+        (from_block("'2001:db8::/32'"), 1),
+    ] {
+        says(&[WEB, &cluster, &policy], question, expected, &["arrives from the address of the node"]);
+    }
+    // A load balancer that is a proxy sends from an address of its own, whatever the nodes do.
+    let proxy = balancer("externalTrafficPolicy: Local,", ", ipMode: Proxy");
+    let client = from_block("198.51.100.0/24");
+    says(
+        &[WEB, NODES, &proxy, &client],
+        question,
+        2,
+        &["it depends", "the address that the load balancer sends from"],
+    );
+    let to_balancer = policy(
+        "b",
+        "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 203.0.113.10/32}}]}]}",
+    );
+    says(
+        &[WEB, NODES, CLIENT, &proxy, &to_balancer],
+        ["b/cli", "203.0.113.10", "80"],
+        0,
+        &["allowed by policy b/p"],
+    );
+}
+
+/// docs/semantics.md: Services are decided after translation; docs/enforcer.md: a pod's own node is deferred, another node
+/// is an ordinary address.
+#[test]
+fn a_node_port_is_decided_behind_it() {
+    let (cluster, local) = (balancer("", ""), balancer("externalTrafficPolicy: Local,", ""));
+    let deny = policy("a", "{podSelector: {}}");
+    let outside = ["198.51.100.7", "192.168.0.1", "30080"];
+    says(&[WEB, NODES, &cluster, &deny], outside, 1, &["Service a/s is decided after translation"]);
+    says(
+        &[WEB, NODES, &local, &deny],
+        outside,
+        1,
+        &["denied: 198.51.100.7 -> a/Pod/web, 8080/TCP (80/TCP to 8080)"],
+    );
+    let client = from_block("198.51.100.0/24");
+    says(&[WEB, NODES, &local, &client], outside, 0, &["allowed"]);
+    says(&[WEB, NODES, &cluster, &client], outside, 1, &["arrives from 192.168.0.1"]);
+    // What a node only passes on doesn't have the node's own right to its pods.
+    says(&[WEB, NODES, &cluster, &from_block("192.168.0.1/32")], outside, 0, &["from[0]"]);
+    // The other node has none of the pods.
+    let other = ["198.51.100.7", "192.168.0.2", "30080"];
+    says(&[WEB, NODES, &local], other, 2, &["none of its pods is on node n2"]);
+    says(&[WEB, NODES, &cluster], other, 0, &["arrives from 192.168.0.2"]);
+    // A pod of n2: at another node the node counts, at its own what is behind.
+    let only = |cidr: &str| {
+        policy(
+            "b",
+            &format!(
+                "{{podSelector: {{}}, policyTypes: [Egress], egress: [{{to: [{{ipBlock: {{cidr: {cidr}}}}}]}}]}}"
+            ),
+        )
+    };
+    for (node, cidr, expected) in [
+        ("192.168.0.1", "192.168.0.1/32", 0),
+        ("192.168.0.1", "10.1.0.1/32", 1),
+        ("192.168.0.2", "192.168.0.2/32", 1),
+        ("192.168.0.2", "10.1.0.1/32", 0),
+    ] {
+        says(
+            &[WEB, CLIENT, NODES, &cluster, &only(cidr)],
+            ["b/cli", node, "30080"],
+            expected,
+            &["egress of b/Pod/cli"],
+        );
+    }
+    // Any other port is one of the node itself.
+    says(&[WEB, NODES, &cluster, &deny], ["198.51.100.7", "192.168.0.1", "30081"], 0, &["not a pod"]);
+}
+
+/// An address of one family never leads to endpoints of the other, and a Service has endpoints of its families only.
+#[test]
+fn services_lead_to_their_own_families() {
+    let dual = "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: a, labels: {app: web}}, spec: {}, status: {podIPs: [{ip: 10.1.0.9}, {ip: 'fd00::9'}]}}";
+    let client = "{apiVersion: v1, kind: Pod, metadata: {name: cli, namespace: b}, spec: {}, status: {podIPs: [{ip: 10.1.0.8}, {ip: 'fd00::8'}]}}";
+    let only_ipv4 = policy("a", "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}");
+    let service = |spec: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: s, namespace: a}}, spec: {{selector: {{app: web}}, ports: [{{port: 80}}], {spec}}}}}"
+        )
+    };
+    for (spec, to, expected) in [
+        ("ipFamilies: [IPv4]", "a/s", 0),
+        ("ipFamilies: [IPv6]", "a/s", 1),
+        ("clusterIP: 10.96.0.7", "a/s", 0),
+        ("clusterIP: 10.96.0.7, clusterIPs: [10.96.0.7]", "a/s", 0),
+        ("clusterIP: 10.96.0.7, clusterIPs: [10.96.0.7, 'fd96::7']", "a/s", 1),
+        ("clusterIP: 10.96.0.7, clusterIPs: [10.96.0.7, 'fd96::7']", "10.96.0.7", 0),
+        ("clusterIP: 10.96.0.7, clusterIPs: [10.96.0.7, 'fd96::7']", "fd96::7", 1),
+        ("ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv4]", "a/s", 1),
+        ("ipFamilyPolicy: SingleStack", "a/s", 1),
+        ("clusterIP: None, ipFamilies: [IPv4]", "a/s", 0),
+    ] {
+        says(&[dual, client, &only_ipv4, &service(spec)], ["b/cli", to, "80"], expected, &[]);
+    }
+    let none = dual.replace(", {ip: 'fd00::9'}", "");
+    says(
+        &[&none, client, &service("ipFamilies: [IPv6]")],
+        ["b/cli", "a/s", "80"],
+        2,
+        &["its pods have no address of its ipFamilies"],
+    );
+}
+
+#[test]
+fn why_a_service_leads_nowhere() {
+    let service = |spec: &str| {
+        format!("{{apiVersion: v1, kind: Service, metadata: {{name: s, namespace: a}}, spec: {{{spec}}}}}")
+    };
+    let slice = |endpoint: &str| {
+        format!(
+            "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: s-1, namespace: a, labels: {{kubernetes.io/service-name: s}}}}, addressType: IPv4, endpoints: [{endpoint}], ports: [{{port: 8080}}]}}"
+        )
+    };
+    let (selects, bare) =
+        (service("selector: {app: web}, ports: [{port: 80}]"), service("ports: [{port: 80}]"));
+    let unready = slice("{addresses: [10.1.0.1], conditions: {ready: false}}");
+    let over = WEB.replace("status: {", "status: {phase: Failed, ");
+    let named = service("selector: {app: web}, ports: [{port: 80, targetPort: https}]");
+    let elsewhere = service("type: ExternalName, externalName: example.com, selector: {app: web}");
+    let endpoints = "{apiVersion: v1, kind: Endpoints, metadata: {name: s, namespace: a}, subsets: [{addresses: [{ip: 10.1.0.1}], ports: [{port: 8080}]}]}";
+    for (objects, expected) in [
+        (vec![WEB, &selects, &unready], "its EndpointSlices list only endpoints that are not ready"),
+        (vec![WEB, &selects, &slice("")], "its EndpointSlices list no endpoint"),
+        (vec![&over, &selects], "all pods with its labels have ended"),
+        (vec![WEB, &bare, endpoints], "no EndpointSlice is given; Endpoints objects are not read"),
+        (vec![WEB, &named], "its pods declare no port of the name that targetPort asks for"),
+        (vec![WEB, &elsewhere], "of the type ExternalName: only a name for a host elsewhere"),
+    ] {
+        says(&objects, ["1.2.3.4", "a/s", "80"], 2, &[expected]);
+    }
+    // A headless Service needs no ports: what is asked for is asked of its pods.
+    let headless = service("clusterIP: None, selector: {app: web}");
+    says(&[WEB, &headless], ["1.2.3.4", "a/s", "8080"], 0, &["a/Pod/web"]);
+    says(&[WEB, &headless, &from_block("10.0.0.0/8")], ["1.2.3.4", "a/s", "http"], 1, &["a/Pod/web"]);
+    says(&[&over, &headless], ["1.2.3.4", "a/s", "8080"], 2, &["have ended"]);
+}
+
+#[test]
+fn a_near_miss_names_all_that_is_missing() {
+    let dns = policy("a", "{podSelector: {}, ingress: [{ports: [{protocol: UDP, port: 5353}]}]}");
+    let needs = |question: &str, text: &str| {
+        says(&[WEB, &dns], ["1.2.3.4", "a/web", question], 1, &[text]);
+    };
+    needs("5354/TCP", "would need the protocol to be UDP and the port to be 5353/UDP");
+    needs("5353/TCP", "would need the protocol to be UDP\n");
+    needs("5354/UDP", "would need the port to be 5353/UDP\n");
+}
+
+#[test]
+fn hints_keep_the_kind() {
+    let app = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: dbase, namespace: prod}, spec: {template: {metadata: {labels: {app: db}}, spec: {}}}}";
+    let stateful = app.replace("Deployment", "StatefulSet").replace("dbase", "db");
+    for (to, expected) in [
+        ("prod/Deployment/db", "`prod/Deployment/db`, did you mean `prod/StatefulSet/db`?"),
+        ("prod/Deployment/dbas", "`prod/Deployment/dbas`, did you mean `prod/Deployment/dbase`?"),
+        ("prod/dbas", "`prod/dbas`, did you mean `prod/dbase`?"),
+        ("300.1.1.1", "`300.1.1.1` is no address"),
+        ("10.0.0.1.2", "`10.0.0.1.2` is no address"),
+        ("fd00:::1", "`fd00:::1` is no address"),
+    ] {
+        says(&[app, &stateful], ["1.2.3.4", to, "80"], 2, &[expected]);
+    }
 }

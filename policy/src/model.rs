@@ -26,4 +26,4 @@ pub(crate) use port::port_number;
 pub use port::{PortError, PortMatch, PortName, Ports, Protocol, Traffic};
 pub use selector::{LabelSelector, Labelled, Requirement, SelectorError};
 
-pub use service::{EndpointSlice, Service, ServiceEndpoint, ServicePort, ServiceType, TargetPort};
+pub use service::{EndpointSlice, Families, Service, ServiceEndpoint, ServicePort, ServiceType, TargetPort};

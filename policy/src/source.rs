@@ -16,7 +16,7 @@ mod problem;
 pub use generated::distinguish;
 pub use load::{Loaded, cluster, load};
 pub use lower::{nearest, parse_cidr};
-pub use manifest::{Content, EntryPointSource, Manifest, Object, StoredPolicy, WorkloadSource};
+pub use manifest::{Content, EntryPointSource, Manifest, Object, StoredPolicy, Template, WorkloadSource};
 pub use policy::{
     Expression, Field, IpBlockSource, Item, List, ListStyle, ObjectMeta, PeerSource, PolicySource,
     PortSource, PortValue, RuleSource, SelectorSource, Slot, SpecSource, StrayField, TextPair,

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use anyhow::bail;
+use netpol_policy::source::nearest;
 
 use super::given::{Given, Manifests};
 use super::{Outcome, Terminal};
@@ -43,7 +44,7 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
     };
     let report = check(files, &beside.index(&cluster), &config.settings);
     let explainer = Explainer::new(&cluster);
-    let mut entries = Vec::new();
+    let (mut entries, mut names) = (Vec::new(), Vec::new());
     for (number, file) in report.files.iter().enumerate().filter(|(_, file)| !file.context) {
         for (_, policy) in file.policies() {
             let of_policy =
@@ -53,12 +54,14 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
             let entry = Entry { file, policy, explanation, findings };
             if args.wants(&entry) {
                 entries.push(entry);
+            } else {
+                names.push(entry.title());
             }
         }
     }
     if entries.is_empty() {
         if !args.policy.is_empty() {
-            bail!("no policy of that name in these files: {}", args.policy.join(", "));
+            bail!("no policy of that name in these files: {}{}", args.policy.join(", "), args.hint(&names));
         }
         writeln!(io::stderr(), "netpol-lint: no policy found")?;
     }
@@ -72,6 +75,17 @@ pub(super) fn run(args: &Args, terminal: Terminal) -> anyhow::Result<Outcome> {
 }
 
 impl Args {
+    /// The name that was probably meant, with its namespace if one was written.
+    fn hint(&self, names: &[String]) -> String {
+        let near = self.policy.iter().find_map(|wanted| {
+            if wanted.contains('/') {
+                return nearest(wanted, names.iter().map(String::as_str));
+            }
+            nearest(wanted, names.iter().filter_map(|name| Some(name.rsplit_once('/')?.1)))
+        });
+        near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+    }
+
     fn wants(&self, entry: &Entry<'_>) -> bool {
         let name = entry.policy.metadata.name.as_ref().map_or("", |name| &*name.value);
         let full = entry.title();

@@ -6,7 +6,7 @@ use netpol_policy::evaluate::Evaluator;
 
 use super::given::{Given, Manifests};
 use super::{Outcome, Terminal};
-use crate::reach::{self, Ask, Question};
+use crate::reach::{self, Ask, Passes, Question};
 
 /// Ask whether somebody reaches somebody, and why
 ///
@@ -14,7 +14,7 @@ use crate::reach::{self, Ask, Question};
 /// translation, for each of its endpoints. Without --port the answer is everything that passes.
 ///
 /// Exit status: 0 when it is allowed (for a Service: at every endpoint; without --port: something is), 1 when it is
-/// denied, 2 when the command could not run.
+/// denied, 2 when the command could not run or the answer depends on an address that isn't given.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -56,5 +56,10 @@ pub(super) fn run(args: Args, terminal: Terminal) -> anyhow::Result<Outcome> {
         Format::Json => reach::write_json(&answer, &files, &mut out)?,
     }
     out.flush()?;
-    Ok(if answer.allowed() { Outcome::Clean } else { Outcome::Found })
+    Ok(match answer.passes() {
+        Passes::Yes => Outcome::Clean,
+        Passes::No => Outcome::Found,
+        // The answer says of what.
+        Passes::Depends => Outcome::Incomplete,
+    })
 }

@@ -6,9 +6,10 @@ use netpol_policy::evaluate::{Decision, Endpoint, Isolation, RuleRef};
 use netpol_policy::model::DEFAULT_DENY_LABEL;
 use serde::Serialize;
 
-use super::answer::{Answer, Finding, Route};
+use super::answer::{Answer, Finding, Passes, Route};
 use super::connections::ConnectionsJson;
 use super::place::{Places, Written};
+use super::seen::Seen;
 use crate::file::SourceFile;
 
 /// Writes one JSON object: `from`, `to`, `port` (null for everything), `allowed`, and `routes`, one for each endpoint
@@ -16,14 +17,16 @@ use crate::file::SourceFile;
 ///
 /// A route has `source`, `sourceAddress`, `destination`, `destinationAddress`, `allowed`, and either `port`, `egress` and
 /// `ingress`, or `connections` as in the matrix. `egress` and `ingress` have a `decision` (`exempt`, `open`,
-/// `allowed` or `denied`), what isolates the pod, and the `rule` that allows it or is `closest`, with what it `lacks`.
+/// `allowed`, `denied` or `depends`), what isolates the pod, and the `rule` that allows it or is `closest`, with what it
+/// `lacks`. Where a node or a load balancer puts another address in the place of the source's, that is `arrivesFrom`. What
+/// depends on an address that isn't known has null as `allowed`, and the first `rule` with a block that may hold it.
 pub fn write(answer: &Answer<'_>, files: &[SourceFile], out: &mut dyn Write) -> io::Result<()> {
     let places = Places::new(files);
     let json = AnswerJson {
         from: &answer.from,
         to: &answer.to,
         port: answer.port.as_ref().map(ToString::to_string),
-        allowed: answer.allowed(),
+        allowed: known(answer.passes()),
         routes: answer.routes.iter().map(|route| RouteJson::new(route, &places)).collect(),
     };
     serde_json::to_writer_pretty(&mut *out, &json)?;
@@ -35,7 +38,7 @@ struct AnswerJson<'a> {
     from: &'a str,
     to: &'a str,
     port: Option<String>,
-    allowed: bool,
+    allowed: Option<bool>,
     routes: Vec<RouteJson<'a>>,
 }
 
@@ -46,7 +49,9 @@ struct RouteJson<'a> {
     source_address: Option<String>,
     destination: String,
     destination_address: Option<String>,
-    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrives_from: Option<String>,
+    allowed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +95,14 @@ struct RuleJson {
     lacks: Vec<String>,
 }
 
+fn known(passes: Passes) -> Option<bool> {
+    match passes {
+        Passes::Yes => Some(true),
+        Passes::No => Some(false),
+        Passes::Depends => None,
+    }
+}
+
 impl<'a> RouteJson<'a> {
     fn new(route: &'a Route<'_>, places: &Places<'_>) -> Self {
         let address = |end: &Endpoint<'_>| end.address().map(|address| address.to_string());
@@ -97,7 +110,13 @@ impl<'a> RouteJson<'a> {
         let (egress, ingress) = match &route.finding {
             Finding::Verdict(traffic, verdict) => {
                 port = Some(traffic.to_string());
-                (SideJson::new(&verdict.egress, places), SideJson::new(&verdict.ingress, places))
+                let mut ingress = SideJson::new(&verdict.ingress, places);
+                if let Some(by) = route.depends.first() {
+                    ingress.decision = Some("depends");
+                    ingress.closest = None;
+                    ingress.rule = Some(rule(by, places, Vec::new()));
+                }
+                (SideJson::new(&verdict.egress, places), ingress)
             }
             Finding::Connections { connections: found, egress, ingress } => {
                 connections = Some(ConnectionsJson(found));
@@ -113,7 +132,13 @@ impl<'a> RouteJson<'a> {
             source_address: address(&route.source),
             destination: route.destination.to_string(),
             destination_address: address(&route.destination),
-            allowed: route.allowed(),
+            arrives_from: match route.seen {
+                Seen::Opener => None,
+                Seen::Node(address) => Some(address.to_string()),
+                Seen::SomeNode => Some("a node".to_owned()),
+                Seen::Balancer => Some("the load balancer".to_owned()),
+            },
+            allowed: known(route.passes()),
             port,
             connections,
             egress,

@@ -4,13 +4,14 @@ use std::fmt;
 use std::io::{self, Write};
 
 use miette::{Diagnostic, LabeledSpan, SourceCode};
-use netpol_policy::evaluate::{Decision, Endpoint, Isolation, Lack, NearMiss, RuleRef, Verdict};
+use netpol_policy::evaluate::{Decision, Endpoint, Isolation, Lack, NearMiss, RuleRef};
 use netpol_policy::model::{DEFAULT_DENY_LABEL, Direction};
 use netpol_policy::span::Span;
 
-use super::answer::{Answer, Finding, Route};
+use super::answer::{Answer, Finding, Passes, Route};
 use super::place::{At, Places};
-use super::route::translation;
+use super::seen::Seen;
+use super::service::translation;
 use crate::file::SourceFile;
 use crate::output::excerpt::Text;
 use crate::output::full::{Look, handler};
@@ -33,10 +34,11 @@ impl<'f> Writer<'f, '_> {
         let arrow = self.arrow();
         let port = answer.port.as_ref().map(|port| format!(", {port}")).unwrap_or_default();
         let (open, all) = (answer.open(), answer.routes.len());
-        let (word, good) = match open {
-            0 => ("denied", false),
-            open if open == all => ("allowed", true),
-            _ => ("partly denied", false),
+        let (word, good) = match (answer.passes(), answer.closed()) {
+            (Passes::Yes, _) => ("allowed", true),
+            (Passes::Depends, _) => ("it depends", false),
+            (Passes::No, closed) if closed == all => ("denied", false),
+            (Passes::No, _) => ("partly denied", false),
         };
         let word = self.paint(word, good);
         let (from, to) = (&answer.from, &answer.to);
@@ -72,7 +74,11 @@ impl<'f> Writer<'f, '_> {
             answer.routes.iter().filter(|other| other.same_ends(route) && other.through == route.through);
         let by_address = twins.count() > 1;
         if answer.routes.len() > 1 || answer.service.is_some() {
-            let word = self.paint(if route.allowed() { "allowed" } else { "denied" }, route.allowed());
+            let word = match route.passes() {
+                Passes::Yes => self.paint("allowed", true),
+                Passes::No => self.paint("denied", false),
+                Passes::Depends => self.paint("it depends", false),
+            };
             let arrow = self.arrow();
             let name = |end: &Endpoint<'_>| match end.address() {
                 Some(address) if by_address && end.as_pod().is_some() => format!("{end} at {address}"),
@@ -87,7 +93,15 @@ impl<'f> Writer<'f, '_> {
             writeln!(self.out, "\n{word}: {from} {arrow} {to}{what}{through}")?;
         }
         match &route.finding {
-            Finding::Verdict(_, verdict) => self.verdict(route, verdict),
+            Finding::Verdict(_, verdict) => {
+                self.side(route.source, Direction::Egress, &verdict.egress)?;
+                self.arrival(route)?;
+                if route.depends.is_empty() {
+                    self.side(route.destination, Direction::Ingress, &verdict.ingress)
+                } else {
+                    self.depends(route, verdict.ingress.isolation())
+                }
+            }
             Finding::Connections { egress, ingress, .. } => {
                 self.isolation(route.source, Direction::Egress, egress)?;
                 self.isolation(route.destination, Direction::Ingress, ingress)
@@ -95,9 +109,36 @@ impl<'f> Writer<'f, '_> {
         }
     }
 
-    fn verdict(&mut self, route: &Route<'_>, verdict: &Verdict<'_>) -> io::Result<()> {
-        self.side(route.source, Direction::Egress, &verdict.egress)?;
-        self.side(route.destination, Direction::Ingress, &verdict.ingress)
+    /// What arrives as the source, when it is another.
+    fn arrival(&mut self, route: &Route<'_>) -> io::Result<()> {
+        let (source, what) = (
+            route.source,
+            match route.seen {
+                Seen::Opener => return Ok(()),
+                Seen::Node(address) => format!("from {address}, the address of the node that passes it on"),
+                Seen::SomeNode => "from the address of the node that passes it on".to_owned(),
+                Seen::Balancer => "from the load balancer".to_owned(),
+            },
+        );
+        writeln!(self.out, "  it arrives {what}, not from {source}")
+    }
+
+    /// An address that isn't known, and the blocks that may hold it.
+    fn depends(&mut self, route: &Route<'_>, isolation: &[Isolation<'_>]) -> io::Result<()> {
+        let what = match route.seen {
+            Seen::Balancer => "the address that the load balancer sends from",
+            _ => "the address of that node, and no Node with one is given",
+        };
+        let rules: Vec<_> =
+            route.depends.iter().map(|by| format!("policy {}, {by}", by.policy.name)).collect();
+        let (verb, end) = (if rules.len() == 1 { "lets" } else { "let" }, route.destination);
+        let message = format!(
+            "ingress of {end}: depends on {what}; {} {verb} a block of addresses in",
+            crate::words::list(&rules)
+        );
+        let labels = route.depends.iter().filter_map(|by| self.places.peer(by));
+        let labels = labels.map(|at| (at, "it must be in this block".to_owned())).collect();
+        self.diagnostic(miette::Severity::Warning, message, labels, isolation)
     }
 
     /// What isolates an end, where everything was asked for.
@@ -137,15 +178,19 @@ impl<'f> Writer<'f, '_> {
                 let NearMiss { at, lacks } = miss;
                 let mut message = format!("{subject}: denied; policy {} comes closest", at.policy.name);
                 let mut labels = Vec::new();
-                for lack in lacks {
-                    let (place, path) = if is_about_port(lack) {
+                for about_port in [false, true] {
+                    let lacks: Vec<_> =
+                        lacks.iter().filter(|lack| is_about_port(lack) == about_port).collect();
+                    let (place, path) = if about_port {
                         (self.places.port(at), port_path(at))
                     } else {
                         (self.places.peer(at), at.to_string())
                     };
-                    let text = match lack {
-                        Lack::NoPorts => format!("{path}: this traffic needs a rule without ports"),
-                        _ => format!("{path} would need {lack}"),
+                    let needed: Vec<_> = lacks.iter().map(ToString::to_string).collect();
+                    let text = match lacks[..] {
+                        [] => continue,
+                        [Lack::NoPorts] => format!("{path}: this traffic needs a rule without ports"),
+                        _ => format!("{path} would need {}", needed.join(" and ")),
                     };
                     match place {
                         Some(place) => labels.push((place, text)),

@@ -48,6 +48,7 @@ pub(super) fn target<'a>(cx: &Context<'a>) -> Option<Dangling<'a>> {
         || selectors::explained(cx, pods, Labelled::Pod)
         || super::targets_host_network::explains(cx)
         || cx.settings.may_match_external_pods(cx.index, &PodNamespaces::Own, own, pods)
+        || is_of_other_kind(cx, &PodNamespaces::Own, own, pods)
     {
         return None;
     }
@@ -59,6 +60,19 @@ pub(super) fn target<'a>(cx: &Context<'a>) -> Option<Dangling<'a>> {
 /// The peers that match nothing, each once. Several rules ask.
 pub(super) fn peers<'a>(cx: &Context<'a>) -> &'a [Dangling<'a>] {
     cx.rules.dangling.get_or_init(|| find(cx))
+}
+
+/// Whether a selector matches pods of the same file whose workload is of a kind that isn't known, such as a Rollout.
+fn is_of_other_kind(cx: &Context<'_>, namespaces: &PodNamespaces, own: &str, pods: &LabelSelector) -> bool {
+    cx.file.manifest.templates.iter().any(|template| {
+        pods.matches(&template.labels)
+            && match namespaces {
+                PodNamespaces::Own => *template.namespace == *own,
+                PodNamespaces::Selected(selector) => {
+                    cx.index.namespace_may_match(&template.namespace, selector)
+                }
+            }
+    })
 }
 
 fn find<'a>(cx: &Context<'a>) -> Vec<Dangling<'a>> {
@@ -76,6 +90,7 @@ fn find<'a>(cx: &Context<'a>) -> Vec<Dangling<'a>> {
             || selectors::explained(cx, pods, Labelled::Pod)
             || super::peer_is_host_network::explains(cx, &at, peer)
             || cx.settings.may_match_external_pods(cx.index, namespaces, own, pods)
+            || is_of_other_kind(cx, namespaces, own, pods)
         {
             continue;
         }

@@ -101,12 +101,11 @@ fn report(
         Some(Direction::Egress) => "nothing",
         _ => "nobody",
     };
-    let mut slips = requirement
+    let slips: Vec<_> = requirement
         .values()
         .filter_map(|value| Some((value, cx.index.similar_namespace_label(key, value.as_str())?)))
-        .peekable();
-    if slips.peek().is_none() && !cx.settings.external_namespaces.is_empty() && cx.index.knows_namespaces(key)
-    {
+        .collect();
+    if slips.is_empty() && !cx.settings.external_namespaces.is_empty() && cx.index.knows_namespaces(key) {
         let what = if by_name { "name" } else { "label" };
         out.report(
             place(at, key, None),
@@ -117,13 +116,19 @@ fn report(
         .help("correct the selector, or list the namespace in `external-namespaces` of the configuration");
         return;
     }
+    // Another value, of which nothing is known, may be a namespace's all the same.
+    let consequence = if slips.len() == requirement.values().count() {
+        format!("this peer allows {nobody}")
+    } else {
+        format!("for this value the peer allows {nobody}")
+    };
     for (value, meant) in slips {
         let what = if by_name { "namespace".to_owned() } else { format!("namespace with {key}") };
         let span = place(at, key, Some(value.as_str()));
         out.report(
             span,
             at.path(),
-            format!("no {what} `{value}` is known, but `{meant}` is: this peer allows {nobody}"),
+            format!("no {what} `{value}` is known, but `{meant}` is: {consequence}"),
         )
         .label(format!("did you mean `{meant}`?"))
         .help(format!(
@@ -239,6 +244,19 @@ metadata: {name: a, namespace: office}
         insta::assert_snapshot!(findings("NP503", &from("{matchExpressions: [{key: team, operator: In, values: [\"observer\"]}]}")), @"4:101 warning spec.ingress[0].from[0].namespaceSelector: no namespace with team `observer` is known, but `observers` is: this peer allows nobody");
         insta::assert_snapshot!(findings("NP503", &named("kube-sistem")), @"4:90 warning spec.ingress[0].from[0].namespaceSelector: no namespace `kube-sistem` is known, but `kube-system` is: this peer allows nobody");
         assert_eq!(findings("NP5", &named("offcie")).lines().count(), 1, "one finding per cause");
+    }
+
+    #[test]
+    fn another_value_may_be_right() {
+        let values = |values: &str| {
+            let expression =
+                format!("{{key: kubernetes.io/metadata.name, operator: In, values: [{values}]}}");
+            findings("NP503", &from(&format!("{{matchExpressions: [{expression}]}}")))
+        };
+        let found = values("monitorng, x");
+        assert!(found.contains("`monitoring` is: for this value the peer allows nobody"), "{found}");
+        let found = values("monitorng, offcie");
+        assert_eq!(found.matches("is: this peer allows nobody").count(), 2, "{found}");
     }
 
     #[test]

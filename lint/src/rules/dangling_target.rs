@@ -6,7 +6,8 @@ use crate::words;
 rule! {
     /// ## What it does
     /// Finds policies whose `podSelector` selects no workload of their namespace. It looks only at namespaces of which
-    /// workloads were given.
+    /// workloads were given. Pod templates at `spec.template` of other kinds in the same file, such as a Rollout's, count
+    /// as pods.
     ///
     /// ## Why it matters
     /// A policy that selects nothing protects nothing, and no tool of the cluster says so. Labels of a Deployment are a
@@ -99,6 +100,39 @@ kind: Pod
 metadata: {name: dns, namespace: shop, labels: {app: dns}}
 spec: {hostNetwork: true}
 "), @"5:30 warning spec.podSelector: no workload of namespace shop has the labels app=dns: the policy protects nothing");
+    }
+
+    const ROLLOUT: &str = r"
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: db, namespace: shop}
+spec: {template: {metadata: {labels: {app: db}}, spec: {containers: [{name: c, image: example.com/db}]}}}
+";
+
+    fn with_rollout(spec: &str) -> String {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: shop}}\nspec: {spec}{ROLLOUT}"
+        )
+    }
+
+    #[test]
+    fn templates_of_other_kinds() {
+        for spec in [
+            "{podSelector: {matchLabels: {app: db}}}",
+            "{podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {matchLabels: {app: db}}}]}]}",
+        ] {
+            clean("NP50", &with_rollout(spec));
+        }
+        let other = with_rollout("{podSelector: {matchLabels: {app: cache}}}");
+        assert!(findings("NP501", &other).contains("the policy protects nothing"));
+        let elsewhere = with_rollout("{podSelector: {matchLabels: {app: db}}}")
+            .replace("{name: db, namespace: shop}", "{name: db, namespace: other}");
+        assert!(findings("NP501", &elsewhere).contains("the policy protects nothing"));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::rule::rule;
 rule! {
     /// ## What it does
     /// Finds protocols other than `TCP`, `UDP` and `SCTP`, and policy types other than `Ingress` and `Egress`; the case
-    /// counts.
+    /// counts. It also finds objects of `networking.k8s.io` whose `kind` is a slip of `NetworkPolicy`, such as
+    /// `NetworkPolicies`, or stands under a key such as `Kind`.
     ///
     /// ## Why it matters
     /// The API server refuses the whole policy, so what was to be closed stays open.
@@ -27,7 +28,7 @@ rule! {
     /// ```
     ///
     /// ## Fix
-    /// `--fix` corrects the case; of other words it can't know what was meant.
+    /// `--fix` corrects the case and the kind; of other words it can't know what was meant.
     /// ```yaml
     /// apiVersion: networking.k8s.io/v1
     /// kind: NetworkPolicy
@@ -56,7 +57,15 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         } else {
             &["TCP", "UDP", "SCTP", "NetworkPolicy"]
         };
-        let right = known.iter().find(|right| right.eq_ignore_ascii_case(word) && **right != word);
+        // Of a typed list the kind is that of its items with another ending.
+        let of_list = word.to_ascii_lowercase().ends_with("list");
+        let right = match (&*problem.path, word) {
+            ("kind", word) if word.eq_ignore_ascii_case("kind") => Some(&"kind"),
+            ("kind", _) if !of_list => Some(&"NetworkPolicy"),
+            _ => None,
+        };
+        let same = || known.iter().find(|right| right.eq_ignore_ascii_case(word) && **right != word);
+        let right = right.or_else(same);
         let fix = right.map(|right| {
             Fix::safe(format!("write `{right}`"), [Edit::replace(problem.span, requote(written, right))])
         });
@@ -79,6 +88,40 @@ ingress: [{ports: [{protocol: Tcp}, {protocol: ICMP}]}]
         6:33 error spec.ingress[0].ports[0].protocol: `Tcp` is no protocol: use TCP, UDP or SCTP
         6:50 error spec.ingress[0].ports[1].protocol: `ICMP` is no protocol: use TCP, UDP or SCTP
         ");
+    }
+
+    #[test]
+    fn kinds() {
+        for (head, right, expected) in [
+            ("kind: NetworkPolcy", "kind: NetworkPolicy", "there is no kind `NetworkPolcy`"),
+            ("kind: NetworkPolicies", "kind: NetworkPolicy", "there is no kind `NetworkPolicies`"),
+            ("kind: networkpolicy", "kind: NetworkPolicy", "there is no kind `networkpolicy`"),
+            ("Kind: NetworkPolicy", "kind: NetworkPolicy", "the object has no `kind`, only a field `Kind`"),
+            ("\"KIND\": 'NetworkPolicy'", "\"kind\": 'NetworkPolicy'", "only a field `KIND`"),
+        ] {
+            let text = |head: &str| {
+                format!(
+                    "# kind: ?\napiVersion: networking.k8s.io/v1\n{head}\nmetadata: {{name: a}}\nspec: {{podSelector: {{}}}}\n"
+                )
+            };
+            let found = findings("NP0", &text(head));
+            assert!(found.contains(expected) && found.lines().count() == 1, "{head}: {found}");
+            assert_eq!(fixed("NP009", &text(head)), text(right), "{head}");
+        }
+    }
+
+    #[test]
+    fn other_kinds() {
+        for kind in
+            ["Ingress", "IngressClass", "IPAddress", "ServiceCIDR", "NetworkPolicyList", "NetworkAttachment"]
+        {
+            clean(
+                "NP009",
+                &format!("apiVersion: networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: a}}\n"),
+            );
+        }
+        clean("NP009", "apiVersion: example.com/v1\nkind: NetworkPolicies\nmetadata: {name: a}\n");
+        clean("NP009", "# kind: ?\napiVersion: networking.k8s.io/v1\nKind: Ingress\nmetadata: {name: a}\n");
     }
 
     #[test]

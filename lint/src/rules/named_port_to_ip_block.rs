@@ -8,8 +8,9 @@ rule! {
     /// Finds egress rules that allow a port by its name towards an `ipBlock`.
     ///
     /// ## Why it matters
-    /// A port's name is looked up in the containers of the destination pod. An address block has no containers, so the
-    /// name stands for no port there and allows nothing.
+    /// A port's name is looked up in the containers of the destination pod. Where an address of the block is a pod's, the
+    /// name means the port that the pod declares; every other address has no containers, so the name stands for no port
+    /// there and allows nothing. Blocks are mostly about such addresses.
     ///
     /// ## Example
     /// ```yaml
@@ -60,20 +61,19 @@ fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
         for (index, port) in rule.ports.items().iter().enumerate() {
             let PortMatch::Named(_, name) = port else { continue };
             let Some(item) = at.rule.ports.value().and_then(|list| list.items.get(index)) else { continue };
-            let rest =
-                if peers.iter().all(is_block) { "" } else { "; it holds for the pods of this rule only" };
             let finding = out.report(
                 head(cx.file, item.dash, item.span),
                 format!("{}.ports[{index}].port", at.path()),
                 format!(
-                    "the port name `{name}` means nothing towards an ipBlock and allows nothing there{rest}"
+                    "the port name `{name}` is looked up on pods: at addresses of an ipBlock that are no pod's it allows \
+                     nothing"
                 ),
             );
             if let Some(port) = item.value.as_ref().and_then(|port| port.port.present()) {
                 finding.place.span = port.span;
             }
             if let Some(peer) = at.peers().nth(block) {
-                finding.near(peer.head(cx.file), "addresses, whose ports have no names");
+                finding.near(peer.head(cx.file), "addresses; only those of pods have names for ports");
             }
             finding.help("write the port's number");
         }
@@ -98,8 +98,8 @@ egress:
   - protocol: UDP
     port: dns
 "), @r"
-        8:32 warning spec.egress[0].ports[1].port: the port name `https` means nothing towards an ipBlock and allows nothing there
-        14:13 warning spec.egress[1].ports[0].port: the port name `dns` means nothing towards an ipBlock and allows nothing there; it holds for the pods of this rule only
+        8:32 warning spec.egress[0].ports[1].port: the port name `https` is looked up on pods: at addresses of an ipBlock that are no pod's it allows nothing
+        14:13 warning spec.egress[1].ports[0].port: the port name `dns` is looked up on pods: at addresses of an ipBlock that are no pod's it allows nothing
         ");
     }
 

@@ -6,10 +6,12 @@ use crate::rule::rule;
 
 rule! {
     /// ## What it does
-    /// Finds label values that YAML reads as a number, a bool or null: `track: 2`, `canary: true`.
+    /// Finds label values that YAML reads as a number, a bool or null: `track: 2`, `canary: true`, `stage:` and nothing
+    /// after it.
     ///
     /// ## Why it matters
-    /// Labels are texts. The API server refuses the whole policy, so what was to be closed stays open.
+    /// Labels are texts. For a number or a bool the API server refuses the whole policy, so what was to be closed stays
+    /// open. Null it takes as an empty text: the selector then needs the label with an empty value.
     ///
     /// ## Example
     /// ```yaml
@@ -24,7 +26,7 @@ rule! {
     /// ```
     ///
     /// ## Fix
-    /// `--fix` puts the value into quotes.
+    /// `--fix` puts the value into quotes, and writes `""` for `null`.
     /// ```yaml
     /// apiVersion: networking.k8s.io/v1
     /// kind: NetworkPolicy
@@ -46,6 +48,11 @@ rule! {
 fn check(cx: &Context<'_>, out: &mut Reporter<'_>) {
     for problem in cx.problems(ProblemKind::NonStringLabel) {
         let written = cx.file.slice(problem.span);
+        if matches!(written, "null" | "Null" | "NULL" | "~") {
+            let empty = [Edit::replace(problem.span, "\"\"")];
+            out.problem(problem).fix(Some(Fix::safe("write the empty text", empty)));
+            continue;
+        }
         let plain =
             !written.is_empty() && written.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+_".contains(&b));
         let fix = plain.then(|| {
@@ -75,7 +82,7 @@ podSelector: {matchLabels: {track: 2, canary: true, on: off}}
         clean(
             "NP012",
             r#"
-podSelector: {matchLabels: {track: '2', canary: "true"}}
+podSelector: {matchLabels: {track: '2', canary: "true", empty: ""}}
 "#,
         );
     }
@@ -87,11 +94,13 @@ podSelector:
   matchLabels:
     track: 2 # second
     canary: yes
+    stage: null
 "), @r#"
         podSelector:
           matchLabels:
             track: "2" # second
             canary: "yes"
+            stage: ""
         "#);
     }
 }

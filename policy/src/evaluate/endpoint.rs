@@ -10,6 +10,8 @@ use crate::model::{Cluster, Pod, Traffic};
 pub struct Endpoint<'c> {
     pod: Option<&'c Pod>,
     address: Option<IpAddr>,
+    /// Somebody else speaks through it.
+    relays: bool,
 }
 
 /// Somebody opens a connection to somebody. The destination is the one after Service translation.
@@ -26,22 +28,28 @@ pub struct Flow<'c> {
 impl<'c> Endpoint<'c> {
     /// A pod whose address doesn't matter or isn't known; `ipBlock`s match none of it.
     pub fn pod(pod: &'c Pod) -> Self {
-        Self { pod: Some(pod), address: None }
+        Self { pod: Some(pod), address: None, relays: false }
     }
 
     /// A pod at one of its addresses.
     pub fn pod_at(pod: &'c Pod, address: IpAddr) -> Self {
-        Self { pod: Some(pod), address: Some(address) }
+        Self { pod: Some(pod), address: Some(address), relays: false }
     }
 
     /// An address, with the pod that owns it if one does.
     pub fn at(cluster: &'c Cluster, address: IpAddr) -> Self {
-        Self { pod: cluster.owner(address), address: Some(address) }
+        Self { pod: cluster.owner(address), address: Some(address), relays: false }
     }
 
     /// An address outside the cluster.
     pub fn outside(address: IpAddr) -> Self {
-        Self { pod: None, address: Some(address) }
+        Self { pod: None, address: Some(address), relays: false }
+    }
+
+    /// What a node or a load balancer puts in the place of a client's address; `None` when that isn't known, and then
+    /// no `ipBlock` matches it. What a node may do to its own pods, it may not do for others.
+    pub fn relay(address: Option<IpAddr>) -> Self {
+        Self { pod: None, address, relays: true }
     }
 
     /// The pod, also when it is on the host network.
@@ -58,6 +66,11 @@ impl<'c> Endpoint<'c> {
     fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<'c> {
         let of_pod = if self.address.is_some() { None } else { self.pod };
         self.address.into_iter().chain(of_pod.into_iter().flat_map(|pod| pod.addresses.iter().copied()))
+    }
+
+    /// Whether somebody else speaks through it.
+    pub(super) fn relays(&self) -> bool {
+        self.relays
     }
 
     fn at_first_address(self) -> Self {
@@ -110,7 +123,7 @@ impl fmt::Display for Endpoint<'_> {
         match (self.pod, self.address) {
             (Some(pod), _) => write!(f, "{}", pod.name),
             (None, Some(address)) => write!(f, "{address}"),
-            (None, None) => f.write_str("nobody"),
+            (None, None) => f.write_str("an unknown address"),
         }
     }
 }

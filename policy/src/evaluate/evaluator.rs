@@ -201,7 +201,7 @@ impl<'c> Evaluator<'c> {
 
     /// Whether the far end is the pod's own node, by one of its addresses or as a pod on its host network.
     fn is_own_node(&self, pod: &Pod, far: Endpoint<'c>) -> bool {
-        let Some(node) = &pod.node else { return false };
+        let Some(node) = pod.node.as_ref().filter(|_| !far.relays()) else { return false };
         if let Some(other) = far.as_pod() {
             return other.host_network && other.node.as_ref() == Some(node);
         }

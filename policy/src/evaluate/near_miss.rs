@@ -24,7 +24,7 @@ pub(super) fn closest_by_peer<'c>(
     far: Endpoint<'c>,
     direction: Direction,
 ) -> Option<NearMiss<'c>> {
-    nearest(evaluator, pod, far, direction, |_| (None, None))
+    nearest(evaluator, pod, far, direction, |_| (None, Vec::new()))
 }
 
 fn nearest<'c>(
@@ -32,14 +32,14 @@ fn nearest<'c>(
     pod: &'c Pod,
     far: Endpoint<'c>,
     direction: Direction,
-    ports: impl Fn(&'c Ports) -> (Option<usize>, Option<Lack<'c>>),
+    ports: impl Fn(&'c Ports) -> (Option<usize>, Vec<Lack<'c>>),
 ) -> Option<NearMiss<'c>> {
     let ports = &ports;
     let candidates = evaluator.selecting(pod, direction).flat_map(|policy| {
         rules(policy, direction).map(move |(index, rule)| {
             let (peer, mut lacks) = closest_peer(evaluator, policy, &rule.peers, far);
-            let (port, lack) = ports(&rule.ports);
-            lacks.extend(lack);
+            let (port, of_port) = ports(&rule.ports);
+            lacks.extend(of_port);
             NearMiss { at: RuleRef { policy, direction, rule: index, peer, port }, lacks }
         })
     });
@@ -117,21 +117,36 @@ fn peer_lacks<'c>(
     lacks
 }
 
-fn closest_port<'c>(ports: &'c Ports, flow: &Flow<'c>) -> (Option<usize>, Option<Lack<'c>>) {
-    let Ports::Only(items) = ports else { return (None, None) };
-    let Traffic::Port(protocol, _) = flow.traffic else { return (None, Some(Lack::NoPorts)) };
-    if let Some(index) = items.iter().position(|item| port_matches(item, flow.traffic, flow.destination)) {
-        return (Some(index), None);
+fn closest_port<'c>(ports: &'c Ports, flow: &Flow<'c>) -> (Option<usize>, Vec<Lack<'c>>) {
+    let Ports::Only(items) = ports else { return (None, Vec::new()) };
+    let Traffic::Port(..) = flow.traffic else { return (None, vec![Lack::NoPorts]) };
+    let lacks = items.iter().map(|item| port_lacks(item, flow)).enumerate();
+    // Of two that are as far off, one of the same protocol is nearer.
+    let distance = |lacks: &[Lack<'_>]| {
+        let other = lacks.iter().any(|lack| matches!(lack, Lack::Protocol(_)));
+        (lacks.iter().map(weight).sum::<usize>(), other)
+    };
+    lacks
+        .min_by_key(|(_, lacks)| distance(lacks))
+        .map_or((None, Vec::new()), |(index, lacks)| (Some(index), lacks))
+}
+
+fn port_lacks<'c>(item: &'c PortMatch, flow: &Flow<'c>) -> Vec<Lack<'c>> {
+    let Traffic::Port(protocol, port) = flow.traffic else { return vec![Lack::NoPorts] };
+    let mut lacks = Vec::new();
+    if item.protocol() != protocol {
+        lacks.push(Lack::Protocol(item.protocol()));
     }
-    let same = items.iter().position(|item| item.protocol() == protocol);
-    let index = same.unwrap_or(0);
-    let lack = items.get(index).map(|item| match item {
-        item if item.protocol() != protocol => Lack::Protocol(item.protocol()),
-        PortMatch::Named(_, name) => match flow.destination.subject() {
-            Some(pod) if pod.named_ports(protocol, name).next().is_some() => Lack::Port(item),
-            _ => Lack::PortNotDeclared(name),
-        },
-        item => Lack::Port(item),
-    });
-    (Some(index), lack)
+    // With the right protocol the number may still be another.
+    if !port_matches(item, Traffic::Port(item.protocol(), port), flow.destination) {
+        let declares = |name| {
+            let pod = flow.destination.subject();
+            pod.is_some_and(|pod| pod.named_ports(item.protocol(), name).next().is_some())
+        };
+        lacks.push(match item {
+            PortMatch::Named(_, name) if !declares(name) => Lack::PortNotDeclared(name),
+            item => Lack::Port(item),
+        });
+    }
+    lacks
 }

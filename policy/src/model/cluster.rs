@@ -63,8 +63,19 @@ impl Cluster {
         self.nodes.iter().find(|node| node.addresses.contains(&address))
     }
 
-    /// Where a Service port leads: its EndpointSlices when there are any, else the pods that its selector matches.
+    /// Where a Service port leads: its EndpointSlices when there are any, else the pods that its selector matches. Only
+    /// to addresses of the Service's families.
     pub fn service_endpoints<'c>(
+        &'c self,
+        service: &Service,
+        port: &ServicePort,
+    ) -> Vec<ServiceEndpoint<'c>> {
+        let mut endpoints = self.endpoints_of_any_family(service, port);
+        endpoints.retain(|endpoint| endpoint.address.is_none_or(|address| service.families.has(address)));
+        endpoints
+    }
+
+    fn endpoints_of_any_family<'c>(
         &'c self,
         service: &Service,
         port: &ServicePort,

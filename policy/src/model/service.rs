@@ -20,6 +20,10 @@ pub struct Service {
     pub cluster_addresses: Vec<IpAddr>,
     /// `externalIPs` and the addresses of the load balancer.
     pub external_addresses: Vec<IpAddr>,
+    /// Those of them where a load balancer takes connections in itself and opens others (`ipMode: Proxy`).
+    pub proxied_addresses: Vec<IpAddr>,
+    /// The address families that it has.
+    pub families: Families,
     /// Its ports.
     pub ports: Vec<ServicePort>,
     /// `clusterIP: None`.
@@ -28,6 +32,14 @@ pub struct Service {
     pub external_traffic_local: bool,
     /// Its load balancer is asked to send to the pods themselves, past the nodes.
     pub balances_to_pods: bool,
+}
+
+/// Address families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the families")]
+pub struct Families {
+    pub ipv4: bool,
+    pub ipv6: bool,
 }
 
 /// `type` of a Service.
@@ -86,6 +98,26 @@ pub struct EndpointSlice {
     pub service: ObjectName,
     /// Addresses of endpoints that are not known to be unready.
     pub addresses: Vec<IpAddr>,
+    /// Whether endpoints are listed that are not ready.
+    pub has_unready: bool,
     /// Name, protocol and number of its ports.
     pub ports: Vec<(Option<Box<str>>, Protocol, NonZeroU16)>,
+}
+
+impl Families {
+    /// Both.
+    pub const BOTH: Self = Self { ipv4: true, ipv6: true };
+
+    /// The families of some addresses.
+    pub fn of(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        addresses.into_iter().fold(Self { ipv4: false, ipv6: false }, |known, address| Self {
+            ipv4: known.ipv4 || address.is_ipv4(),
+            ipv6: known.ipv6 || address.is_ipv6(),
+        })
+    }
+
+    /// Whether an address is of one of them.
+    pub fn has(self, address: IpAddr) -> bool {
+        if address.is_ipv4() { self.ipv4 } else { self.ipv6 }
+    }
 }

@@ -17,6 +17,8 @@ pub struct Manifest {
     /// Its objects in the order of the text, those of lists one by one. Kinds that say nothing about who may connect
     /// to whom are left out.
     pub objects: Vec<Object>,
+    /// What pods of templates are like that stand in objects of other kinds, which mostly run pods, too.
+    pub templates: Vec<Template>,
     /// Documents that can't be read.
     pub errors: Vec<SyntaxError>,
     /// Every comment, sorted.
@@ -59,6 +61,15 @@ pub enum Content {
     EntryPoint(Box<EntryPointSource>),
     /// An object of one of these kinds that lacks what it takes to be one; its problems say what.
     Broken,
+}
+
+/// A pod template at `spec.template` of an object of a kind that isn't known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// The namespace of the object.
+    pub namespace: Box<str>,
+    /// The labels of its pods.
+    pub labels: Labels,
 }
 
 /// A Pod or a workload.
@@ -104,17 +115,19 @@ impl Manifest {
     pub fn lower(stream: Stream<'_>, default_namespace: &str) -> Self {
         // Most documents are one object.
         let mut objects = Vec::with_capacity(stream.documents.len());
-        let mut generated_names = 0;
+        let (mut templates, mut generated_names) = (Vec::new(), 0);
         for document in &stream.documents {
             let mut walk = Walk {
                 default_namespace,
                 document: document.index,
                 objects: &mut objects,
+                templates: &mut templates,
                 generated_names: &mut generated_names,
             };
             walk.object(document.root(), None);
         }
-        let mut all = Self { objects, errors: stream.errors, comments: stream.comments, generated_names };
+        let Stream { errors, comments, .. } = stream;
+        let mut all = Self { objects, templates, errors, comments, generated_names };
         generated::distinguish_within(&mut all);
         all
     }
@@ -147,10 +160,13 @@ impl Manifest {
     }
 }
 
+const POLICY: &str = "NetworkPolicy";
+
 struct Walk<'w> {
     default_namespace: &'w str,
     document: usize,
     objects: &'w mut Vec<Object>,
+    templates: &'w mut Vec<Template>,
     generated_names: &'w mut usize,
 }
 
@@ -159,6 +175,8 @@ struct Header<'a> {
     api_version: Spanned<Box<str>>,
     kind: &'a str,
     kind_span: Span,
+    /// The key that stands for `kind`, where it is written in another case.
+    odd_key: Option<Node<'a>>,
 }
 
 impl Walk<'_> {
@@ -174,7 +192,10 @@ impl Walk<'_> {
             return;
         }
         let mut context = Context::default();
-        let Some(content) = self.content(&mut context, node, &header) else { return };
+        let Some(content) = self.content(&mut context, node, &header) else {
+            self.templates.extend(template_of_unknown(node, &header, self.default_namespace));
+            return;
+        };
         *self.generated_names += usize::from(generated::has_generated_name(&content));
         let (document, span) = (self.document, node.span());
         let name = node.get("metadata").and_then(|metadata| metadata.get("name")).map(Node::span);
@@ -184,7 +205,9 @@ impl Walk<'_> {
 
     fn content(&self, context: &mut Context, node: Node<'_>, header: &Header<'_>) -> Option<Content> {
         let group = header.api_version.value.split_once('/').map_or("", |(group, _)| group);
-        if header.kind.eq_ignore_ascii_case("NetworkPolicy") {
+        if header.kind.eq_ignore_ascii_case(POLICY)
+            || (group == "networking.k8s.io" && is_misspelt_policy(header.kind))
+        {
             return self.policy(node, header, group);
         }
         let workload = WorkloadKind::parse(header.kind);
@@ -224,34 +247,72 @@ impl Walk<'_> {
         }
         let api_version = header.api_version.clone();
         let mut policy = lower::policy(node, api_version, header.kind_span, self.default_namespace, None)?;
-        if header.kind != "NetworkPolicy" {
-            policy.model = None;
-            let mut context = Context::default();
+        let mut context = Context::default();
+        let path = Path::ROOT.field("kind");
+        if let Some(key) = header.odd_key {
+            // As any unknown field it would be told a second time.
+            policy.problems.retain(|problem| problem.span != key.span());
+            let message = format!("the object has no `kind`, only a field `{}`", key.key_text());
+            context.problem(ProblemKind::InvalidEnum, key.span(), &path, message).help =
+                Some("write `kind: NetworkPolicy`".into());
+        }
+        if header.kind != POLICY {
             let message = format!("there is no kind `{}`", header.kind);
-            let path = Path::ROOT.field("kind");
             context.problem(ProblemKind::InvalidEnum, header.kind_span, &path, message).help =
                 Some("write `kind: NetworkPolicy`".into());
+        }
+        if !context.problems.is_empty() {
+            policy.model = None;
             policy.problems.splice(..0, context.problems);
         }
         Some(Content::Policy(Box::new(policy)))
     }
 }
 
+/// Whether a kind of the group `networking.k8s.io` was probably meant to be NetworkPolicy. The real ones of that group are
+/// far from it.
+fn is_misspelt_policy(kind: &str) -> bool {
+    kind.len().abs_diff(POLICY.len()) <= 3
+        && kind.starts_with(['N', 'n'])
+        && lower::nearest(kind, [POLICY].into_iter()).is_some()
+}
+
 fn header<'a>(node: Node<'a>, list: Option<&Header<'a>>) -> Option<Header<'a>> {
     if !matches!(node.kind(), Kind::Mapping(_)) {
         return None;
     }
+    let mut odd_key = None;
     let (kind, kind_span) = match (node.get("kind"), list) {
         (Some(kind), _) => (kind.as_str()?, kind.span()),
         (None, Some(list)) => (list.kind, list.kind_span),
-        (None, None) => return None,
+        (None, None) => {
+            let entry = node.entries().find(|entry| entry.key.key_text().eq_ignore_ascii_case("kind"))?;
+            let kind = entry.value.as_str().filter(|kind| kind.eq_ignore_ascii_case(POLICY))?;
+            odd_key = Some(entry.key);
+            (kind, entry.value.span())
+        }
     };
     let api_version = match (node.get("apiVersion"), list) {
         (Some(version), _) => Spanned::new(version.as_str().unwrap_or_default().into(), version.span()),
         (None, Some(list)) => list.api_version.clone(),
         (None, None) => Spanned::new(Box::default(), Span::new(node.span().start, node.span().start)),
     };
-    Some(Header { api_version, kind, kind_span })
+    Some(Header { api_version, kind, kind_span, odd_key })
+}
+
+/// The pods of an object of a kind that isn't known, such as a Rollout: a template with labels and containers.
+fn template_of_unknown(node: Node<'_>, header: &Header<'_>, default_namespace: &str) -> Option<Template> {
+    let template = node.get("spec")?.get("template")?;
+    template.get("metadata")?.get("labels")?;
+    if !matches!(template.get("spec")?.get("containers")?.kind(), Kind::Sequence(_)) {
+        return None;
+    }
+    let mut context = Context::default();
+    let metadata = lower::metadata(&mut context, node.entry("metadata"), header.kind_span, default_namespace);
+    let namespace = metadata.namespace.clone();
+    // Of all kinds with a template there, one is as good as another.
+    let pod = lower::template(&mut context, node, WorkloadKind::ReplicaSet, &metadata)?;
+    Some(Template { namespace, labels: pod.labels })
 }
 
 fn workload_content(

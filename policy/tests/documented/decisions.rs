@@ -176,7 +176,7 @@ fn established_flows_after_a_change() {
 /// A pod reaches itself, by its own address and by a Service that leads back to it.
 #[test]
 fn a_pod_to_itself() {
-    let service = "{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {clusterIP: 10.96.0.1, selector: {role: db}, ports: [{port: 80, targetPort: redis}]}}";
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {clusterIPs: [10.96.0.1, 'fd96::1'], selector: {role: db}, ports: [{port: 80, targetPort: redis}]}}";
     let deny = policy("default/deny", "podSelector: {}\npolicyTypes: [Ingress, Egress]");
     let world = world([service, &deny]);
     world
@@ -311,6 +311,54 @@ fn source_translation() {
         .open(["203.0.113.9 default/probed 80/TCP"])
         // … and when another node put its own in its place.
         .closed(["192.168.0.2 default/probed 80/TCP"]);
+}
+
+/// What a node does to its own pods it may not do for others: what it only passes on is judged by its address.
+#[test]
+fn a_node_that_speaks_for_others() {
+    let deny = policy("default/p", "podSelector: {}");
+    let allow =
+        policy("default/p", "podSelector: {}\ningress: [{from: [{ipBlock: {cidr: 192.168.0.1/32}}]}]");
+    let traffic = Traffic::port(Protocol::Tcp, 80).unwrap();
+    let ask = |policy: &str, source: fn(&World) -> Endpoint<'_>| {
+        let world = world([NODES, policy]);
+        let flow = Flow::new(source(&world), world.end("default/probed"), traffic);
+        Evaluator::new(&world.0).verdict(&flow).allowed()
+    };
+    assert!(ask(&deny, |world| world.end("192.168.0.1")));
+    let relayed: fn(&World) -> Endpoint<'_> = |_| Endpoint::relay("192.168.0.1".parse().ok());
+    assert!(!ask(&deny, relayed));
+    assert!(ask(&allow, relayed));
+    assert!(!ask(&allow, |_| Endpoint::relay(None)), "no block matches what isn't known");
+}
+
+/// A Service leads to addresses of its families only: those of `ipFamilies`, else of its cluster IPs, else both.
+#[test]
+fn services_by_family() {
+    let ends = |spec: &str| -> Vec<String> {
+        let service = format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: db, namespace: default}}, \
+             spec: {{selector: {{role: db}}, ports: [{{port: 80}}], {spec}}}}}"
+        );
+        let world = world([&service]);
+        through(&world.0, "default/db")
+            .iter()
+            .filter_map(|(end, _)| Some(end.address()?.to_string()))
+            .collect()
+    };
+    let both = ["10.1.0.1", "fd00:1::1"];
+    for (spec, expected) in [
+        ("ipFamilies: [IPv4]", &both[..1]),
+        ("ipFamilies: [IPv6]", &both[1..]),
+        ("ipFamilies: [IPv6, IPv4]", &both),
+        ("clusterIP: 10.96.0.2", &both[..1]),
+        ("clusterIP: 'fd96::2', clusterIPs: ['fd96::2']", &both[1..]),
+        ("clusterIPs: [10.96.0.2, 'fd96::2']", &both),
+        ("ipFamilyPolicy: PreferDualStack, clusterIP: 10.96.0.2", &both),
+        ("type: ClusterIP", &both),
+    ] {
+        assert_eq!(ends(spec), expected, "{spec}");
+    }
 }
 
 /// Pods that are over own no address, and an address belongs to the newest pod that has it.

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use crate::model::{
-    EndpointSlice, LabelSelector, ObjectName, PortName, Requirement, Service, ServicePort, ServiceType,
-    TargetPort, port_number,
+    EndpointSlice, Families, LabelSelector, ObjectName, PortName, Requirement, Service, ServicePort,
+    ServiceType, TargetPort, port_number,
 };
 use crate::source::problem::ProblemKind;
 use crate::syntax::{Node, Value};
@@ -34,6 +34,8 @@ pub(in crate::source) fn service(context: &mut Context, node: Node<'_>, metadata
         selector: None,
         cluster_addresses: Vec::new(),
         external_addresses: Vec::new(),
+        proxied_addresses: Vec::new(),
+        families: Families::BOTH,
         ports: Vec::new(),
         headless: false,
         external_traffic_local: false,
@@ -63,16 +65,36 @@ pub(in crate::source) fn service(context: &mut Context, node: Node<'_>, metadata
     service.external_traffic_local = text("externalTrafficPolicy") == Some("Local");
     let one = text("clusterIP").and_then(parse_address);
     service.cluster_addresses = addresses(one, texts(spec.get("clusterIPs")));
+    service.families = families(spec, &service.cluster_addresses);
     let balancer = node.get("status").and_then(|status| status.get("loadBalancer")?.get("ingress"));
-    let balancer =
-        balancer.into_iter().flat_map(Node::items).filter_map(|item| item.value.get("ip")?.as_str());
-    service.external_addresses = addresses(None, texts(spec.get("externalIPs")).chain(balancer));
+    let balancer: Vec<_> = balancer.into_iter().flat_map(Node::items).map(|item| item.value).collect();
+    let address = |ingress: Node<'_>| ingress.get("ip").and_then(Node::as_str).and_then(parse_address);
+    let is_proxy = |ingress: &Node<'_>| ingress.get("ipMode").and_then(Node::as_str) == Some("Proxy");
+    service.proxied_addresses = balancer.iter().copied().filter(is_proxy).filter_map(address).collect();
+    let listed = texts(spec.get("externalIPs")).filter_map(parse_address);
+    service.external_addresses = each_once(listed.chain(balancer.iter().copied().filter_map(address)));
     let ports_path = path.field("ports");
     for (index, item) in spec.get("ports").into_iter().flat_map(Node::items).enumerate() {
         let path = ports_path.index(index);
         service.ports.extend(service_port(context, item.value, &path));
     }
     service
+}
+
+/// The families of a Service. One that asks for both gets those that the cluster has, and so may one that says nothing:
+/// then pods of either family are behind it.
+fn families(spec: Node<'_>, cluster_addresses: &[IpAddr]) -> Families {
+    let policy = spec.get("ipFamilyPolicy").and_then(Node::as_str);
+    if matches!(policy, Some("PreferDualStack" | "RequireDualStack")) {
+        return Families::BOTH;
+    }
+    let named = |family| texts(spec.get("ipFamilies")).any(|named| named == family);
+    let listed = Families { ipv4: named("IPv4"), ipv6: named("IPv6") };
+    let none = Families { ipv4: false, ipv6: false };
+    [listed, Families::of(cluster_addresses.iter().copied())]
+        .into_iter()
+        .find(|families| *families != none)
+        .unwrap_or(Families::BOTH)
 }
 
 fn service_port(context: &mut Context, node: Node<'_>, path: &Path<'_>) -> Option<ServicePort> {
@@ -122,7 +144,8 @@ pub(in crate::source) fn endpoint_slice(node: Node<'_>, metadata: &Metadata) -> 
         ready != Some(Value::Bool(false))
     };
     let endpoints = node.get("endpoints").into_iter().flat_map(Node::items).map(|item| item.value);
-    let listed = endpoints.filter(is_ready).flat_map(|endpoint| texts(endpoint.get("addresses")));
+    let (ready, unready): (Vec<_>, Vec<_>) = endpoints.partition(is_ready);
+    let listed = ready.into_iter().flat_map(|endpoint| texts(endpoint.get("addresses")));
     let ports = node.get("ports").into_iter().flat_map(Node::items).filter_map(|item| {
         let name = item.value.get("name").and_then(Node::as_str).filter(|name| !name.is_empty());
         Some((name.map(Into::into), protocol(item.value)?, port_of(item.value.get("port")?)?))
@@ -130,6 +153,7 @@ pub(in crate::source) fn endpoint_slice(node: Node<'_>, metadata: &Metadata) -> 
     Some(EndpointSlice {
         service: ObjectName::new(metadata.namespace.clone(), service),
         addresses: addresses(None, listed),
+        has_unready: !unready.is_empty(),
         ports: ports.collect(),
     })
 }
@@ -147,6 +171,10 @@ fn texts<'a>(list: Option<Node<'a>>) -> impl Iterator<Item = &'a str> {
 
 /// Each address once.
 fn addresses<'a>(first: Option<IpAddr>, texts: impl Iterator<Item = &'a str>) -> Vec<IpAddr> {
+    each_once(first.into_iter().chain(texts.filter_map(parse_address)))
+}
+
+fn each_once(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut seen = std::collections::HashSet::new();
-    first.into_iter().chain(texts.filter_map(parse_address)).filter(|address| seen.insert(*address)).collect()
+    addresses.filter(|address| seen.insert(*address)).collect()
 }
