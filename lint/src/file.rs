@@ -17,6 +17,8 @@ pub struct SourceFile {
     pub manifest: Manifest,
     /// Known only so that others can be judged: nothing is reported about it and nothing repaired in it.
     pub context: bool,
+    /// Of two files with one object the higher one's counts: see [`in_order`](crate::input::in_order).
+    pub(crate) rank: usize,
     default_namespace: Arc<str>,
     lines: OnceLock<LineIndex>,
 }
@@ -66,13 +68,13 @@ impl SourceFile {
 
     /// The same file with another text.
     pub(crate) fn reread(&self, text: String) -> Self {
-        let context = self.context;
-        Self { context, ..Self::read(self.name.clone(), text, &self.default_namespace) }
+        let (context, rank) = (self.context, self.rank);
+        Self { context, rank, ..Self::read(self.name.clone(), text, &self.default_namespace) }
     }
 
     fn with(name: Box<str>, text: Box<str>, manifest: Manifest, default_namespace: &Arc<str>) -> Self {
         let (default_namespace, lines) = (default_namespace.clone(), OnceLock::new());
-        Self { name, text, manifest, context: false, default_namespace, lines }
+        Self { name, text, manifest, context: false, rank: 0, default_namespace, lines }
     }
 
     /// Its policies with the numbers of their documents, in the order of the text.

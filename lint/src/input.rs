@@ -7,6 +7,7 @@ mod reading;
 mod relevant;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub struct Input {
 impl Input {
     /// All objects of all files.
     pub fn cluster(&self) -> Cluster {
-        source::cluster(self.files.iter().map(|file| &file.manifest))
+        source::cluster(in_order(&self.files).into_iter().map(|file| &file.manifest))
     }
 
     /// See [`surroundings()`].
@@ -62,18 +63,36 @@ impl Input {
 pub fn surroundings(files: &[SourceFile]) -> Cluster {
     let policy = |object: &Object| matches!(object.content, Content::Policy(_));
     let mut all = Cluster::default();
+    // Of a namespace there is only one.
+    let mut namespaces = BTreeMap::new();
     for file in files {
         if file.manifest.objects.iter().all(policy) {
             all.policies.extend(file.policies().filter_map(|(_, policy)| policy.model.clone()));
         } else {
-            join(&mut all, source::cluster([&file.manifest]));
+            let mut one = source::cluster([&file.manifest]);
+            for (name, namespace) in std::mem::take(&mut one.namespaces) {
+                let known = namespaces.entry(name).or_insert((file.rank, namespace.clone()));
+                if known.0 <= file.rank {
+                    *known = (file.rank, namespace);
+                }
+            }
+            join(&mut all, one);
         }
     }
+    all.namespaces = namespaces.into_iter().map(|(name, (_, namespace))| (name, namespace)).collect();
     all
 }
 
+/// Files in the order in which they are applied: of an object that several have, the last one's counts. What is asked about
+/// comes after what only tells about the cluster, and what is named comes in the order in which it is named. Files of one
+/// folder stay in the order of their names.
+pub(crate) fn in_order(files: &[SourceFile]) -> Vec<&SourceFile> {
+    let mut files: Vec<_> = files.iter().collect();
+    files.sort_by_key(|file| file.rank);
+    files
+}
+
 fn join(all: &mut Cluster, one: Cluster) {
-    all.namespaces.extend(one.namespaces);
     all.nodes.extend(one.nodes);
     all.pods.extend(one.pods);
     all.services.extend(one.services);
@@ -132,9 +151,10 @@ pub(crate) struct Loaded {
 pub fn read(sources: &Sources) -> Input {
     let mut reading = Reading::new(sources);
     for (index, source) in sources.asked.iter().enumerate() {
-        if sources.asked[..index].contains(source) {
+        if sources.asked[index + 1..].contains(source) {
             continue;
         }
+        reading.rank = index + 1;
         match source {
             Source::Stdin(name) => reading.stdin(name),
             Source::Path(path) => reading.path(path),
@@ -142,6 +162,7 @@ pub fn read(sources: &Sources) -> Input {
     }
     let seen = reading.seen;
     reading.context = true;
+    reading.rank = 0;
     for path in &sources.include {
         reading.path(path);
     }

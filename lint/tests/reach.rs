@@ -126,6 +126,63 @@ fn json(args: &[&str]) -> Value {
     serde_json::from_slice(&reach(&[args, &["--output-format", "json"]].concat()).stdout).unwrap()
 }
 
+/// Of an object given twice the last file's counts (docs/semantics.md): files that are named come in that order, those of a
+/// folder in the order of their names, and what is included only tells about the cluster.
+#[test]
+fn the_last_of_several_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = |spec: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, namespace: a}}\nspec: {spec}\n"
+        )
+    };
+    let pods = ["x", "y"].map(|name| {
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}-0, namespace: a}}\nspec: {{}}\n---\n")
+    });
+    let (open, closed) = (policy("{podSelector: {}, ingress: [{}]}"), policy("{podSelector: {}}"));
+    for (name, text) in [
+        ("pods.yaml", pods.concat()),
+        ("a.yaml", open.clone()),
+        ("b.yaml", closed.clone()),
+        ("0/now.yaml", closed.clone()),
+        ("z/now.yaml", closed),
+        ("same/a.yaml", open),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("a.yaml", folder.path().join("link.yaml")).unwrap();
+    let twice = |counts: &str, other: &str| {
+        format!(
+            "netpol-lint: NetworkPolicy a/p is there more than once: what {counts}:3:18 says counts, not {other}:3:18\n"
+        )
+    };
+    for (files, allowed, note) in [
+        (&["a.yaml", "b.yaml"][..], false, twice("b.yaml", "a.yaml")),
+        (&["b.yaml", "a.yaml"], true, twice("a.yaml", "b.yaml")),
+        (&["a.yaml", "b.yaml", "./a.yaml"], true, twice("a.yaml", "b.yaml")),
+        #[cfg(unix)]
+        (&["a.yaml", "b.yaml", "link.yaml"], true, twice("a.yaml", "b.yaml")),
+        (&["a.yaml", "--include", "z"], true, twice("a.yaml", "z/now.yaml")),
+        (&["a.yaml", "--include", "0"], true, twice("a.yaml", "0/now.yaml")),
+        (&["z", "a.yaml"], true, twice("a.yaml", "z/now.yaml")),
+        (&["."], false, twice("z/now.yaml", "same/a.yaml")),
+        (&["a.yaml", "same"], true, String::new()),
+        (&["0", "z"], false, String::new()),
+    ] {
+        let output =
+            reach_in(folder.path(), &[&["--from", "a/x-0", "--to", "a/y-0", "pods.yaml"], files].concat());
+        assert_eq!(text(&output.stderr), note, "{files:?}");
+        assert_eq!(output.status.code(), Some(if allowed { 0 } else { 1 }), "{files:?}");
+    }
+    // The place that is told is that of the policy that counts.
+    let output =
+        reach_in(folder.path(), &["--from", "a/x-0", "--to", "a/y-0", "pods.yaml", "b.yaml", "a.yaml"]);
+    assert!(text(&output.stdout).contains("a.yaml:"), "{}", text(&output.stdout));
+}
+
 #[test]
 fn exit_status() {
     let api = ["--from", "prod/api", "--to"];

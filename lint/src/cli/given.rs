@@ -1,5 +1,7 @@
 //! The manifests that a question is about.
 
+mod twice;
+
 use std::io::{self, Write};
 
 use netpol_policy::model::Cluster;
@@ -66,7 +68,10 @@ impl Given {
         let mut beside = self.inputs.cluster.read(self.inputs.is_about_cluster())?;
         let mut files = input.files;
         beside.join(&mut files, self.inputs.is_about_cluster());
-        let cluster = beside.around(&files, source::cluster(files.iter().map(|file| &file.manifest)));
+        let ordered = input::in_order(&files);
+        twice::tell(&ordered, &mut io::stderr().lock())?;
+        let of_files = source::cluster(ordered.into_iter().map(|file| &file.manifest));
+        let cluster = beside.around(&files, of_files);
         Ok(Ok(Manifests { cluster, files, config, beside }))
     }
 }

@@ -23,11 +23,17 @@ pub(super) fn of(_: &Metadata) -> Option<Identity> {
     None
 }
 
-/// Sorts by name and leaves each file once. Of several names one that isn't context counts, of those the one that the user gave, of those the one that
+/// Sorts by name and leaves each file once, where it was named last. Of several names one that isn't context counts, of those the one that the user gave, of those the one that
 /// is no link, of those the first.
 pub(super) fn once(loaded: &mut Vec<Loaded>) {
     loaded.sort_by(order);
-    loaded.dedup_by(|later, first| later.file.name == first.file.name);
+    loaded.dedup_by(|later, first| {
+        let is_same = later.file.name == first.file.name;
+        if is_same {
+            first.file.rank = first.file.rank.max(later.file.rank);
+        }
+        is_same
+    });
     let identities = loaded.iter().enumerate().filter_map(|(index, file)| Some((file.identity?, index)));
     let mut identities: Vec<_> = identities.collect();
     identities.sort_unstable();
@@ -46,6 +52,10 @@ pub(super) fn once(loaded: &mut Vec<Loaded>) {
             let kept = names.iter().copied().min_by_key(|index| {
                 (loaded[*index].file.context, !loaded[*index].named, is_link(*index), *index)
             });
+            let rank = names.iter().map(|index| loaded[*index].file.rank).max();
+            if let (Some(kept), Some(rank)) = (kept, rank) {
+                loaded[kept].file.rank = rank;
+            }
             for name in names.into_iter().filter(|name| Some(*name) != kept) {
                 superfluous[name] = true;
             }

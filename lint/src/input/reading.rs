@@ -15,6 +15,8 @@ pub(super) struct Reading<'s> {
     pub(super) sources: &'s Sources,
     /// What is read now only tells about the cluster.
     pub(super) context: bool,
+    /// Of what is read now.
+    pub(super) rank: usize,
     pub(super) loaded: Vec<Loaded>,
     pub(super) unreadable: Vec<InputError>,
     pub(super) excluded: Vec<Box<str>>,
@@ -28,6 +30,7 @@ impl<'s> Reading<'s> {
         Self {
             sources,
             context: false,
+            rank: 0,
             loaded: Vec::new(),
             unreadable: Vec::new(),
             excluded: Vec::new(),
@@ -86,6 +89,7 @@ impl<'s> Reading<'s> {
     pub(super) fn load(&self, name: &str, bytes: Vec<u8>, named: bool, identity: Option<Identity>) -> Loaded {
         let mut file = Box::new(SourceFile::read_bytes(name, bytes, &self.sources.namespace));
         file.context = self.context;
+        file.rank = self.rank;
         Loaded { file, named, identity }
     }
 

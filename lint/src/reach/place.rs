@@ -33,9 +33,11 @@ pub(crate) struct Written {
 }
 
 impl<'f> Places<'f> {
-    /// The policies of some files; of equal names the last one counts.
+    /// The policies of some files; of equal names that counts which counts in the cluster.
     pub(crate) fn new(files: &'f [SourceFile]) -> Self {
-        let policies = files.iter().flat_map(|file| file.policies().map(move |(_, policy)| (file, policy)));
+        let files = crate::input::in_order(files);
+        let policies =
+            files.into_iter().flat_map(|file| file.policies().map(move |(_, policy)| (file, policy)));
         let named =
             policies.filter_map(|(file, policy)| Some((&policy.model.as_ref()?.name, (file, policy))));
         Self(named.collect())
