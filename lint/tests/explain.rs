@@ -441,3 +441,19 @@ proptest! {
         write_json(&entries, &mut out).unwrap();
     }
 }
+
+#[test]
+fn an_unknown_policy_has_a_hint() {
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: db-from-api, namespace: prod}\nspec: {podSelector: {}}\n";
+    let folder = folder(&[("a.yaml", policy)]);
+    for (asked, hint) in [
+        ("prod/db-form-api", "; did you mean `prod/db-from-api`?"),
+        ("db-from-ap", "; did you mean `db-from-api`?"),
+        ("other", ""),
+    ] {
+        let ran = run(folder.path(), &["explain", "--policy", asked], "");
+        assert_eq!(ran.status, 2);
+        let expected = format!("no policy of that name in these files: {asked}{hint}\n");
+        assert!(ran.err.ends_with(&expected), "{}", ran.err);
+    }
+}

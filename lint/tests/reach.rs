@@ -498,6 +498,15 @@ fn an_unknown_source_is_told() {
         :                                                            `-- it must be in this block
         `----
     ");
+    let folder = tempfile::tempdir().unwrap();
+    let manifests = [WEB, &cluster, &from_block("198.51.100.0/24")].join("\n---\n");
+    std::fs::write(folder.path().join("a.yaml"), manifests).unwrap();
+    let args = ["--from", question[0], "--to", question[1], "--port", "80", "--output-format", "json"];
+    let answer: Value = serde_json::from_slice(&reach_in(folder.path(), &args).stdout).unwrap();
+    let route = &answer["routes"][0];
+    assert_eq!((&answer["allowed"], &route["allowed"]), (&Value::Null, &Value::Null));
+    assert_eq!((&route["arrivesFrom"], &route["ingress"]["decision"]), (&"a node".into(), &"depends".into()));
+    assert_eq!(route["ingress"]["rule"]["path"], "spec.ingress[0].from[0]");
     let anyone = policy("a", "{podSelector: {}, ingress: [{ports: [{port: 8080}]}]}");
     let pods = policy("a", "{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}");
     let other_port = from_block("0.0.0.0/0").replace("8080", "8081");

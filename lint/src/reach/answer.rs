@@ -83,7 +83,8 @@ pub(super) fn answer<'c>(
         let route = Route { source, destination, through, seen, depends, finding };
         // The same pods at their other addresses, and the other nodes on the way, are worth a word only if the answer is
         // another.
-        if !routes.iter().any(|known| known.says_the_same(&route)) {
+        // Those of the same ends come one after another.
+        if !routes.iter().rev().any(|known| known.says_the_same(&route)) {
             routes.push(route);
         }
     }
