@@ -203,6 +203,26 @@ fn pods_and_the_workloads_that_own_them() {
     }
 }
 
+/// Any value but `none` isolates: what isn't known, both directions (docs/semantics.md).
+#[test]
+fn values_of_the_default_deny_label() {
+    for (label, expected) in [
+        ("{}", [false, false]),
+        ("{netpol.dev/default-deny: none}", [false, false]),
+        ("{netpol.dev/default-deny: ingress}", [true, false]),
+        ("{netpol.dev/default-deny: egress}", [false, true]),
+        ("{netpol.dev/default-deny: all}", [true, true]),
+        ("{netpol.dev/default-deny: ''}", [true, true]),
+        ("{netpol.dev/default-deny: None}", [true, true]),
+        ("{netpol.dev/default-deny: isolate}", [true, true]),
+    ] {
+        let cluster =
+            cluster(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: a, labels: {label}}}\n"));
+        let found = cluster.namespaces["a"].default_deny();
+        assert_eq!([found.ingress, found.egress], expected, "{label}");
+    }
+}
+
 #[test]
 fn the_last_of_equal_names_counts() {
     let policy = |selector: &str| {

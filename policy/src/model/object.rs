@@ -111,10 +111,10 @@ impl Namespace {
         &self.labels
     }
 
-    /// The baseline that its label asks for. An unknown value isolates both directions: closed rather than open.
+    /// The baseline that its label asks for. An unknown or empty value isolates both directions: closed rather than open.
     pub fn default_deny(&self) -> DefaultDeny {
         match self.labels.get(DEFAULT_DENY_LABEL).map(LabelValue::as_str) {
-            None | Some("none" | "") => DefaultDeny::default(),
+            None | Some("none") => DefaultDeny::default(),
             Some("ingress") => DefaultDeny { ingress: true, egress: false },
             Some("egress") => DefaultDeny { ingress: false, egress: true },
             Some(_) => DefaultDeny { ingress: true, egress: true },

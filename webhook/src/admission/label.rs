@@ -70,7 +70,7 @@ pub(super) fn mutation() -> String {
 pub(super) fn isolates(object: &str, direction: &str) -> String {
     format!(
         "(has({object}.metadata.labels) && '{LABEL}' in {object}.metadata.labels \
-         && !({object}.metadata.labels['{LABEL}'] in ['', 'none', '{other}']))",
+         && !({object}.metadata.labels['{LABEL}'] in ['none', '{other}']))",
         other = if direction == "ingress" { "egress" } else { "ingress" }
     )
 }

@@ -98,7 +98,7 @@ impl Labeler {
         let name = name.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or_default();
         if let Some(value) = label(metadata) {
             // The author has spoken. A value that means nothing isolates both directions, so it is said.
-            let unknown = !value.is_empty() && Mode::from_str(value, false).is_err();
+            let unknown = Mode::from_str(value, false).is_err();
             return Decision { mode: None, warning: unknown.then(|| unknown_value("label", value)) };
         }
         if self.exemptions.contains(name) {

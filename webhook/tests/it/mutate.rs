@@ -44,7 +44,7 @@ fn each_namespace_gets_what_is_due() {
         ("shop", asks("None"), Some("all"), true),
         ("kube-system", asks("all"), None, false),
         ("shop", json!({ "labels": { LABEL: "none" } }), Some("none"), false),
-        ("shop", json!({ "labels": { LABEL: "" } }), Some(""), false),
+        ("shop", json!({ "labels": { LABEL: "" } }), Some(""), true),
         (
             "shop",
             json!({ "labels": { LABEL: "egress" }, "annotations": { LABEL: "all" } }),

@@ -69,7 +69,6 @@ pub(super) fn changes(world: &World, name: &str, tenant: &Client, guardian: &Cli
     for (patch, fine) in [
         (labelled(None), false),
         (labelled(Some("none")), false),
-        (labelled(Some("")), false),
         (labelled(Some("ingress")), false),
         (annotated("none"), false),
         (annotated("egress"), false),
@@ -80,7 +79,9 @@ pub(super) fn changes(world: &World, name: &str, tenant: &Client, guardian: &Cli
         (audited(Some("yes")), true),
         (audited(Some("true")), false),
         (audited(None), true),
+        // What isn't known isolates both directions, as `all` does.
         (labelled(Some("isolate")), true),
+        (labelled(Some("")), true),
         (labelled(Some("all")), true),
         (json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"a": "b"}}}), true),
     ] {
