@@ -325,6 +325,11 @@ fn objects() {
             &[r#"WrongType metadata.generateName "5""#],
             false,
         ),
+        (
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, uid: 5, resourceVersion: 12, selfLink: null}\n",
+            &[r#"WrongType metadata.uid "5""#, r#"WrongType metadata.resourceVersion "12""#],
+            false,
+        ),
         // `ValidateAnnotations`: keys are those of labels, in upper or lower case.
         (
             "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, annotations: {a b: x, Example.COM/Key: x, a/b/c: x, '': x, -a: x}}\n",

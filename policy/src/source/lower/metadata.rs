@@ -41,6 +41,9 @@ const OTHERS: [&str; 9] = [
     "clusterName",
 ];
 
+/// Those of them that are texts; a number is refused.
+const TEXTS: [&str; 3] = ["uid", "resourceVersion", "selfLink"];
+
 /// Reads `metadata`; `object` is the place to point at when it is missing.
 pub(in crate::source) fn metadata(
     context: &mut Context,
@@ -79,6 +82,12 @@ pub(in crate::source) fn metadata_in(
     };
     let span = node.map_or(object, Node::span);
     let [name, namespace, labels, annotations, generate, created, owners] = fields.known;
+    for entry in &fields.stray {
+        let key = entry.key.key_text();
+        if TEXTS.contains(&key.as_ref()) {
+            context.text_field(Some(*entry), &path.field(&key));
+        }
+    }
     let stray: Vec<_> =
         fields.stray.into_iter().filter(|entry| !OTHERS.contains(&entry.key.key_text().as_ref())).collect();
     context.stray(&stray, &path, "metadata", &FIELDS);
