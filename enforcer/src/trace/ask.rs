@@ -132,7 +132,7 @@ fn path(
         verdict.ingress
     } else {
         // The node only speaks for somebody: what it may do itself doesn't count.
-        let speaker = Endpoint::outside(route.arrives_from);
+        let speaker = Endpoint::relay(Some(route.arrives_from));
         evaluator.verdict(&Flow::new(speaker, destination, route.arrives)).ingress
     };
     let (from, to) = (tracer.link(route.source)?, tracer.link(route.destination)?);

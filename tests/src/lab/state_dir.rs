@@ -8,6 +8,9 @@ use tempfile::TempDir;
 
 const PREFIX: &str = "netpol-lab-";
 
+/// Memory where there is some, as `/run` is on a node: to replace a file on a disk can take as long as the disk likes.
+const MEMORY: &str = "/dev/shm";
+
 /// A temporary directory whose name carries its owner's process id.
 #[derive(Debug)]
 pub struct StateDir(TempDir);
@@ -21,7 +24,7 @@ impl StateDir {
         remove_left_behind();
         let directory = tempfile::Builder::new()
             .prefix(&format!("{PREFIX}{}-", process::id()))
-            .tempdir()
+            .tempdir_in(parent())
             .context("making a temporary directory")?;
         Ok(Self(directory))
     }
@@ -43,8 +46,13 @@ impl StateDir {
     }
 }
 
+fn parent() -> PathBuf {
+    let memory = PathBuf::from(MEMORY);
+    if memory.is_dir() { memory } else { env::temp_dir() }
+}
+
 fn remove_left_behind() {
-    let Ok(entries) = fs::read_dir(env::temp_dir()) else { return };
+    let Ok(entries) = fs::read_dir(parent()) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let owner =
