@@ -428,8 +428,8 @@ fn isolation_label_on_a_namespace() {
         ("ingress", [true, false]),
         ("egress", [false, true]),
         ("all", [true, true]),
-        ("", [false, false]),
         // Closed rather than open.
+        ("", [true, true]),
         ("typo", [true, true]),
     ];
     for (value, expected) in cases {
