@@ -48,16 +48,22 @@ pub(crate) fn measure(
     let names: Vec<String> = (0..runs.min(MOST)).map(|number| format!("team-00/start-{number}")).collect();
     cluster::schedule(server, &node.name, &names)?;
     let (mut whole, mut ours) = (Vec::new(), Vec::new());
-    for name in &names {
-        let namespace = NetNs::new(name)?;
-        let container = name.replace('/', "-");
-        let sandbox = Sandbox { container: &container, pod: Some(name), namespace: &namespace };
+    let namespaces = names.iter().map(|name| NetNs::new(name)).collect::<Result<Vec<_>>>()?;
+    let containers: Vec<String> = names.iter().map(|name| name.replace('/', "-")).collect();
+    let sandboxes = names.iter().zip(&containers).zip(&namespaces);
+    let sandboxes: Vec<Sandbox<'_>> = sandboxes
+        .map(|((name, container), namespace)| Sandbox { container, pod: Some(name), namespace })
+        .collect();
+    for sandbox in sandboxes.iter().copied() {
         let start = Instant::now();
         let (_, times) = runtime.timed_add(&node.namespace, sandbox)?;
         whole.push(start.elapsed());
         let (last, time) = times.last().context("there are plugins")?;
         ensure!(last == "netpol-cni", "the last plugin is {last}");
         ours.push(*time);
+    }
+    // Afterwards, so that no pod starts while another one ends.
+    for sandbox in sandboxes {
         runtime.del(&node.namespace, sandbox)?;
     }
     let mut waited = waited(agent, names.len())?;
